@@ -1,0 +1,5 @@
+export { type ExampleModules, examplesOf, testExamples, testMarkdown } from './examples.ts';
+export { expectClose, type Tolerance } from './expect-close.ts';
+export { type GoldenCase, type GoldenTensor, loadGolden } from './golden.ts';
+export { createSeededRandom, type SeededRandom } from './seeded-random.ts';
+export { describeWithShared, sharedPath } from './shared.ts';
