@@ -1,0 +1,6 @@
+/** Codes that this package adds to `ARGUMENT`, `SHAPE` and `OPTION_UNKNOWN`. */
+export const longropeErrorCodes = {
+  LR_NO_FACTORS: 'A factor list was asked for, but the configuration has no ropeScaling.',
+  LR_LIST_MISSING: 'The configuration has two factor lists and the call does not say which one to use.',
+  LR_CAPACITY: 'The length lies above the capacity from which the policy `capacity` chose its list.',
+} as const;
