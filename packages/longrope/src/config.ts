@@ -8,7 +8,11 @@ export interface RopeScaling {
   readonly shortFactor: readonly number[];
   /** R/2 factors for lengths above it. */
   readonly longFactor: readonly number[];
-  /** Attention factor of the short list, where the file states one (Phi-3.5-MoE, Phi-3-small-128k). */
+  /**
+   * Attention factor of the short list, where the file states one (Phi-3.5-MoE, Phi-3-small-128k); else the formula.
+   * Trap: the code published with Phi-3-small takes 1 for its short list, not the formula, when the file has no
+   * `short_mscale`. A reader of such a file must say 1 here.
+   */
   readonly shortMscale?: number | undefined;
   /** Attention factor of the long list, likewise. */
   readonly longMscale?: number | undefined;
