@@ -131,6 +131,11 @@ export interface Operations {
 export interface Step extends Operations {
   /** Counts `numTokens` appended positions as complete. */
   commit(cache: CacheHandle, numTokens: number): void;
+  /**
+   * Frees every handle of this step but these. A forward pass calls it after each layer, so that its memory is that of one
+   * layer and not of all of them.
+   */
+  keepOnly(handles: readonly TensorHandle[]): void;
   /** Frees every handle made in this step. Reads must have finished. Calling it twice is harmless. */
   end(): void;
 }
