@@ -5,17 +5,21 @@ const bitScratch = new Uint32Array(float32Scratch.buffer);
  * The value of an IEEE 754 binary16 number, exactly, without a table and without `Math.pow`: it is called once per block
  * or once per weight.
  *
- * The exponent and fraction bits, moved to where float32 keeps them, are the value times 2^-112 (the exponent biases are
- * 15 and 127); subnormals come out right because the product normalises them.
- *
  * @internal
  */
 export function halfToFloat(bits: number): number {
-  bitScratch[0] = (bits & 0x7fff) << 13;
-  const magnitude = float32Scratch[0]! * 2 ** 112;
-  // Exponent 31 stands for infinity (fraction 0) and NaN; taken as a number it would begin at 65536.
-  if (magnitude >= 65536) return magnitude > 65536 ? Number.NaN : bits & 0x8000 ? -Infinity : Infinity;
-  return bits & 0x8000 ? -magnitude : magnitude;
+  const exponent = bits & 0x7c00;
+  if (exponent === 0) {
+    const magnitude = (bits & 0x3ff) * 5.960464477539063e-8; // zero and subnormals count in 2^-24
+    return bits & 0x8000 ? -magnitude : magnitude;
+  }
+  if (exponent === 0x7c00) {
+    if (bits & 0x3ff) return Number.NaN;
+    return bits & 0x8000 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  }
+  // float32 has 13 more bits of fraction, and an exponent bias of 127 in place of 15.
+  bitScratch[0] = ((bits & 0x8000) << 16) | (((bits & 0x7fff) << 13) + (112 << 23));
+  return float32Scratch[0]!;
 }
 
 /** The value of the binary16 number whose two bytes, low byte first, begin at `offset`. @internal */

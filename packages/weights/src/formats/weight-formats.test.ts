@@ -25,14 +25,12 @@ function half(b: Uint8Array, at: number): number {
 /** Weight i of 32: byte i holds weight i low and weight i + 16 high. */
 const nibble32 = (b: Uint8Array, at: number, i: number): number =>
   i < 16 ? b[at + i]! % 16 : Math.floor(b[at + i - 16]! / 16);
-const bitOf = (b: Uint8Array, at: number, i: number): number => Math.floor(b[at + Math.floor(i / 8)]! / 2 ** (i % 8)) % 2;
+const bitOf = (b: Uint8Array, at: number, i: number): number =>
+  Math.floor(b[at + Math.floor(i / 8)]! / 2 ** (i % 8)) % 2;
 
 function scaleAndMinimum(s: Uint8Array, j: number): [number, number] {
   if (j < 4) return [s[j]! % 64, s[j + 4]! % 64];
-  return [
-    (s[j + 4]! % 16) + 16 * Math.floor(s[j - 4]! / 64),
-    Math.floor(s[j + 4]! / 16) + 16 * Math.floor(s[j]! / 64),
-  ];
+  return [(s[j + 4]! % 16) + 16 * Math.floor(s[j - 4]! / 64), Math.floor(s[j + 4]! / 16) + 16 * Math.floor(s[j]! / 64)];
 }
 
 /** Weight i of 256: chunks of 64, low nibbles first, then high nibbles, of 32 bytes. */
@@ -44,7 +42,11 @@ function nibble256(b: Uint8Array, at: number, i: number): number {
 const definitions: Record<WeightFormat, Definition> = {
   F32: { weights: 1, bytes: 4, weight: (b) => new DataView(b.slice().buffer).getFloat32(0, true) },
   F16: { weights: 1, bytes: 2, weight: (b) => half(b, 0) },
-  BF16: { weights: 1, bytes: 2, weight: (b) => new DataView(Uint8Array.of(0, 0, b[0]!, b[1]!).buffer).getFloat32(0, true) },
+  BF16: {
+    weights: 1,
+    bytes: 2,
+    weight: (b) => new DataView(Uint8Array.of(0, 0, b[0]!, b[1]!).buffer).getFloat32(0, true),
+  },
   Q8_0: { weights: 32, bytes: 34, weight: (b, i) => half(b, 0) * int8(b[2 + i]!) },
   Q4_0: { weights: 32, bytes: 18, weight: (b, i) => half(b, 0) * (nibble32(b, 2, i) - 8) },
   Q4_1: { weights: 32, bytes: 20, weight: (b, i) => half(b, 0) * nibble32(b, 4, i) + half(b, 2) },
@@ -213,7 +215,10 @@ describe('properties', () => {
     const nibbles = Array.from({ length: 16 }, () => random.integer(256));
     const once = decodeTensor('Q4_0', [32], Uint8Array.from([0x00, 0x2c, ...nibbles])).data; // 2^-4
     const twice = decodeTensor('Q4_0', [32], Uint8Array.from([0x00, 0x30, ...nibbles])).data; // 2^-3
-    expectSame(twice, once.map((w) => 2 * w));
+    expectSame(
+      twice,
+      once.map((w) => 2 * w),
+    );
   });
 });
 
@@ -261,7 +266,9 @@ describe('errors', () => {
 
   it('an unknown format', () => {
     const format = 'Q9' as WeightFormat;
-    expect(() => decodeTensor(format, [1], new Uint8Array(1))).toThrow(/^ARGUMENT blockLayout\(format\): expected F32, F16/);
+    expect(() => decodeTensor(format, [1], new Uint8Array(1))).toThrow(
+      /^ARGUMENT blockLayout\(format\): expected F32, F16/,
+    );
   });
 
   it('a row or a destination that does not fit', () => {
