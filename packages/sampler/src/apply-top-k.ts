@@ -1,0 +1,42 @@
+import { copyLogits, expectWholeNumber } from './checks.ts';
+import { selectByWeight } from './select-by-weight.ts';
+
+/**
+ * Keeps the k largest logits and rules out the rest. Tokens as likely as the k-th stay too, so ties may leave more than k.
+ *
+ * Source: Fan et al., arXiv:1805.04833 §5; `TopKLogitsWarper` of transformers, ties included.
+ *
+ * @param logits - `[V]`
+ * @param topK - how many to keep; 0, or V and more, keeps all
+ * @param out - `[V]`; may be `logits`; allocated when absent
+ * @returns `out`
+ * @throws ArgumentError `ARGUMENT` for a number that is not whole or below 0
+ * @throws Phi3Error `NUM_NAN` for a logit that is NaN or +Infinity
+ * @example
+ * applyTopK(Float32Array.of(1, 4, 3, 2), 2); // => [-Infinity, 4, 3, -Infinity]
+ */
+export function applyTopK(logits: Float32Array, topK: number, out?: Float32Array): Float32Array {
+  expectWholeNumber('applyTopK', 'topK', topK);
+  const result = copyLogits('applyTopK', logits, out);
+  if (topK > 0) keepTopK(result, topK, new Float64Array(2 * result.length));
+  return result;
+}
+
+/** {@link applyTopK} in place; `topK` is at least 1, `scratch` `[2 V]`. */
+export function keepTopK(logits: Float32Array, topK: number, scratch: Float64Array): void {
+  const vocabSize = logits.length;
+  const keys = scratch.subarray(0, vocabSize);
+  const weights = scratch.subarray(vocabSize, 2 * vocabSize);
+  let count = 0;
+  for (let id = 0; id < vocabSize; id++) {
+    if (logits[id] === -Infinity) continue;
+    keys[count] = logits[id]!;
+    weights[count] = 1;
+    count++;
+  }
+  if (count <= topK) return;
+  const { threshold } = selectByWeight(keys, weights, count, topK);
+  for (let id = 0; id < vocabSize; id++) {
+    if (logits[id]! < threshold) logits[id] = -Infinity;
+  }
+}
