@@ -1,4 +1,7 @@
-import { halfAt } from './half-float.ts';
+import { halfToFloat } from './half-float.ts';
+
+const float32Scratch = new Float32Array(1);
+const bitScratch = new Uint32Array(float32Scratch.buffer);
 
 /**
  * Widens little-endian float16 weights, exactly.
@@ -7,5 +10,15 @@ import { halfAt } from './half-float.ts';
  * @param out - filled entirely
  */
 export function dequantizeF16Row(bytes: Uint8Array, offset: number, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = halfAt(bytes, offset + 2 * i);
+  for (let i = 0, at = offset; i < out.length; i++, at += 2) {
+    const bits = bytes[at]! | (bytes[at + 1]! << 8);
+    const exponent = bits & 0x7c00;
+    if (exponent !== 0 && exponent !== 0x7c00) {
+      // As in `halfToFloat`, here without a call that could box its result.
+      bitScratch[0] = ((bits & 0x8000) << 16) | (((bits & 0x7fff) << 13) + (112 << 23));
+      out[i] = float32Scratch[0]!;
+    } else {
+      out[i] = halfToFloat(bits);
+    }
+  }
 }

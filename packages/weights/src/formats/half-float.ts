@@ -10,7 +10,7 @@ const bitScratch = new Uint32Array(float32Scratch.buffer);
 export function halfToFloat(bits: number): number {
   const exponent = bits & 0x7c00;
   if (exponent === 0) {
-    const magnitude = (bits & 0x3ff) * 5.960464477539063e-8; // zero and subnormals count in 2^-24
+    const magnitude = (bits & 0x3ff) / 16777216; // zero and subnormals count in 2^-24
     return bits & 0x8000 ? -magnitude : magnitude;
   }
   if (exponent === 0x7c00) {
