@@ -110,7 +110,7 @@ function check(actual: unknown, expected: unknown): void {
       1e-6 * Math.abs(expected),
     );
   } else if (Array.isArray(expected) && ArrayBuffer.isView(actual)) {
-    check(Array.from(actual as unknown as ArrayLike<unknown>), expected);
+    check(Array.from(actual as ArrayBufferView & ArrayLike<unknown>), expected);
   } else if (Array.isArray(expected) && Array.isArray(actual)) {
     expect(actual.length, 'length of the array').toBe(expected.length);
     for (let i = 0; i < expected.length; i++) check(actual[i], expected[i]);

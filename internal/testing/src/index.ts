@@ -1,3 +1,4 @@
+export { argmax } from './argmax.ts';
 export { type ExampleModules, examplesOf, testExamples, testMarkdown } from './examples.ts';
 export { expectClose, type Tolerance } from './expect-close.ts';
 export { type GoldenCase, type GoldenTensor, loadGolden } from './golden.ts';
