@@ -1,5 +1,5 @@
 import { ArgumentError, expectKnownOptions, expectShape, type FloatTensor } from '@phiblocks/tensor';
-import { dot, expectFiniteScale, expectKeysAndValues } from './grouped-query-attention.ts';
+import { expectFiniteScale, expectKeysAndValues, scoreKeys } from './grouped-query-attention.ts';
 import { visibleKeyLimit, type WindowOptions } from './visible-keys.ts';
 
 /** What {@link attentionWeights} works on. */
@@ -49,21 +49,21 @@ export function attentionWeights(options: AttentionWeightsOptions): FloatTensor 
 
   const numKeyValueHeads = keys.shape[1]!;
   const groupSize = numHeads / numKeyValueHeads;
+  const rowLength = numKeyValueHeads * headDim;
+  const numVisible = position + 1 - firstKey;
   const weights = new Float32Array(numHeads * numKeys);
-  const scores = new Float64Array(position + 1);
+  const scores = new Float64Array(numVisible);
   for (let h = 0; h < numHeads; h++) {
     const scaled = Float64Array.from(query.data.subarray(h * headDim, (h + 1) * headDim), (x) => x * scale);
-    const keyValueHead = Math.floor(h / groupSize);
-    let largest = Number.NEGATIVE_INFINITY;
-    for (let j = firstKey; j <= position; j++) {
-      scores[j] = dot(scaled, keys.data, (j * numKeyValueHeads + keyValueHead) * headDim);
-      largest = Math.max(largest, scores[j]!);
-    }
+    const offset = firstKey * rowLength + Math.floor(h / groupSize) * headDim;
+    scoreKeys(scaled, keys.data, offset, rowLength, numVisible, scores);
+    const largest = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
     let total = 0;
-    for (let j = firstKey; j <= position; j++) total += Math.exp(scores[j]! - largest);
-    for (let j = firstKey; j <= position; j++) {
-      weights[h * numKeys + j] = Math.exp(scores[j]! - largest) / total;
+    for (let j = 0; j < numVisible; j++) {
+      scores[j] = Math.exp(scores[j]! - largest);
+      total += scores[j]!;
     }
+    for (let j = 0; j < numVisible; j++) weights[h * numKeys + firstKey + j] = scores[j]! / total;
   }
   return { data: weights, shape: [numHeads, numKeys] };
 }

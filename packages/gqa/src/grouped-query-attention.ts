@@ -21,8 +21,8 @@ export interface GroupedQueryAttentionOptions extends WindowOptions {
  * Causal attention in which groups of H / K query heads share a key/value head: query head h reads key/value head
  * `floor(h / (H / K))`. K = H is multi-head attention, K = 1 multi-query attention.
  *
- * The softmax is taken online: one pass over the visible keys with a running maximum, so that no S × S matrix exists and
- * keys outside the window are never touched. Sums are float64 and rounded once at the end.
+ * The softmax is taken online: one pass over the visible keys, 64 at a time, with a running maximum, so that no S × S
+ * matrix exists and keys outside the window are never touched. Sums are float64 and rounded once at the end.
  *
  * Source: Attention Is All You Need, arXiv:1706.03762 §3.2; GQA, arXiv:2305.13245 §2.2; online softmax,
  * arXiv:1805.02867 §3; FlashAttention, arXiv:2205.14135 §3.1; sliding window, arXiv:2310.06825 §2.
@@ -83,6 +83,7 @@ export function groupedQueryAttention(options: GroupedQueryAttentionOptions): Fl
   const groupSize = numHeads / numKeyValueHeads;
   const query = new Float64Array(headDim); // scaled once, and safe from an out that is the queries
   const sums = new Float64Array(headDim);
+  const tile = new Float64Array(tileLength);
   for (let t = 0; t < numQueries; t++) {
     const position = queryStart + t;
     const firstKey = Math.max(0, position + 1 - visibleKeys);
@@ -98,6 +99,7 @@ export function groupedQueryAttention(options: GroupedQueryAttentionOptions): Fl
         numKeyValueHeads * headDim,
         firstKey,
         position,
+        tile,
         sums,
       );
       for (let d = 0; d < headDim; d++) out.data[offset + d] = sums[d]!;
@@ -106,11 +108,14 @@ export function groupedQueryAttention(options: GroupedQueryAttentionOptions): Fl
   return out;
 }
 
+/** Keys that are scored before their values are added: enough to seldom move the maximum, few enough to stay in the cache. */
+const tileLength = 64;
+
 /**
  * One query head over the keys `first` to `last`: `sums` becomes Σ exp(s_j) v_j / Σ exp(s_j) with s_j = query · key j.
  *
- * Everything is kept relative to the largest score seen so far. When a larger one comes, what was summed shrinks by
- * exp(old - new); that happens rarely (about ln S times for scores in random order).
+ * Everything is kept relative to the largest score seen so far. When a tile has a larger one, what was summed until then
+ * shrinks by exp(old - new).
  */
 function attend(
   query: Float64Array,
@@ -120,45 +125,109 @@ function attend(
   rowLength: number,
   first: number,
   last: number,
+  tile: Float64Array,
   sums: Float64Array,
 ): void {
   const headDim = query.length;
   let largest = Number.NEGATIVE_INFINITY;
   let total = 0;
   sums.fill(0);
-  for (let j = first; j <= last; j++) {
-    const row = j * rowLength + headOffset;
-    const score = dot(query, keys, row);
-    if (score > largest) {
-      const shrink = Math.exp(largest - score); // 0 for the first key
+  for (let start = first; start <= last; start += tileLength) {
+    const count = Math.min(tileLength, last + 1 - start);
+    const offset = start * rowLength + headOffset;
+    scoreKeys(query, keys, offset, rowLength, count, tile);
+    let tileLargest = largest;
+    for (let j = 0; j < count; j++) if (tile[j]! > tileLargest) tileLargest = tile[j]!;
+    if (tileLargest > largest) {
+      const shrink = Math.exp(largest - tileLargest); // 0 for the first tile
       total *= shrink;
       for (let d = 0; d < headDim; d++) sums[d] *= shrink;
-      largest = score;
+      largest = tileLargest;
     }
-    const weight = Math.exp(score - largest);
-    total += weight;
-    for (let d = 0; d < headDim; d++) sums[d] += weight * values[row + d]!;
+    for (let j = 0; j < count; j++) {
+      tile[j] = Math.exp(tile[j]! - largest);
+      total += tile[j]!;
+    }
+    addWeightedValues(tile, values, offset, rowLength, count, sums);
   }
-  const scaleToOne = 1 / total;
-  for (let d = 0; d < headDim; d++) sums[d] *= scaleToOne;
+  for (let d = 0; d < headDim; d++) sums[d] /= total;
 }
 
-/** `query` times the row of `keys` that starts at `row`. Four sums, because one would wait for itself at every step. */
-export function dot(query: Float64Array, keys: Float32Array, row: number): number {
+/**
+ * `scores[j] = query · key j` for `count` keys; key j starts at `offset + j · rowLength`. Four keys at a time read the
+ * query once for all four, and keep four sums that do not wait for each other.
+ */
+export function scoreKeys(
+  query: Float64Array,
+  keys: Float32Array,
+  offset: number,
+  rowLength: number,
+  count: number,
+  scores: Float64Array,
+): void {
   const headDim = query.length;
-  const tail = headDim - (headDim % 4);
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  for (let i = 0; i < tail; i += 4) {
-    a += query[i]! * keys[row + i]!;
-    b += query[i + 1]! * keys[row + i + 1]!;
-    c += query[i + 2]! * keys[row + i + 2]!;
-    d += query[i + 3]! * keys[row + i + 3]!;
+  let j = 0;
+  for (; j + 4 <= count; j += 4) {
+    const row0 = offset + j * rowLength;
+    const row1 = row0 + rowLength;
+    const row2 = row1 + rowLength;
+    const row3 = row2 + rowLength;
+    let score0 = 0;
+    let score1 = 0;
+    let score2 = 0;
+    let score3 = 0;
+    for (let d = 0; d < headDim; d++) {
+      const q = query[d]!;
+      score0 += q * keys[row0 + d]!;
+      score1 += q * keys[row1 + d]!;
+      score2 += q * keys[row2 + d]!;
+      score3 += q * keys[row3 + d]!;
+    }
+    scores[j] = score0;
+    scores[j + 1] = score1;
+    scores[j + 2] = score2;
+    scores[j + 3] = score3;
   }
-  for (let i = tail; i < headDim; i++) a += query[i]! * keys[row + i]!;
-  return a + b + (c + d);
+  for (; j < count; j++) {
+    const row = offset + j * rowLength;
+    let score = 0;
+    for (let d = 0; d < headDim; d++) score += query[d]! * keys[row + d]!;
+    scores[j] = score;
+  }
+}
+
+/** `sums += Σ weights[j] · value j`, four values at a time likewise. */
+function addWeightedValues(
+  weights: Float64Array,
+  values: Float32Array,
+  offset: number,
+  rowLength: number,
+  count: number,
+  sums: Float64Array,
+): void {
+  const headDim = sums.length;
+  let j = 0;
+  for (; j + 4 <= count; j += 4) {
+    const row0 = offset + j * rowLength;
+    const row1 = row0 + rowLength;
+    const row2 = row1 + rowLength;
+    const row3 = row2 + rowLength;
+    const weight0 = weights[j]!;
+    const weight1 = weights[j + 1]!;
+    const weight2 = weights[j + 2]!;
+    const weight3 = weights[j + 3]!;
+    for (let d = 0; d < headDim; d++) {
+      sums[d] +=
+        weight0 * values[row0 + d]! +
+        weight1 * values[row1 + d]! +
+        (weight2 * values[row2 + d]! + weight3 * values[row3 + d]!);
+    }
+  }
+  for (; j < count; j++) {
+    const row = offset + j * rowLength;
+    const weight = weights[j]!;
+    for (let d = 0; d < headDim; d++) sums[d] += weight * values[row + d]!;
+  }
 }
 
 /** Checks `[S, K, D]` twice and that K divides H; returns S. */
