@@ -1,1 +1,4 @@
-export {};
+export type { ContainmentOptions } from './node/contained-file.ts';
+export { openFileSource } from './node/open-file-source.ts';
+export { openSafetensorsDirectory, type SafetensorsDirectoryOptions } from './node/open-safetensors-directory.ts';
+export { writeSafetensorsFile } from './node/write-safetensors-file.ts';
