@@ -45,10 +45,11 @@ export function reachableFrom({ path }: WorkspacePackage, entry: string): string
   return [...reached].sort();
 }
 
-/** Node's own globals that a file uses as values: what would not be there in a browser. */
+/** Node's own globals that a file uses without asking for them first: what would fail in a browser. */
 export function nodeGlobalsIn(path: string): string[] {
   const globals = new Set(['Buffer', 'process', '__dirname', '__filename', 'require', 'setImmediate']);
   const found = new Set<string>();
+  const askedFor = new Set<string>();
   const visit = (node: ts.Node): void => {
     if (ts.isIdentifier(node) && globals.has(node.text)) {
       const { parent } = node;
@@ -59,11 +60,12 @@ export function nodeGlobalsIn(path: string): string[] {
         ts.isMethodDeclaration(parent) ||
         ts.isMethodSignature(parent) ||
         ts.isPropertyDeclaration(parent);
-      // `typeof process` asks whether it is there.
-      if (!isPropertyName && !ts.isTypeOfExpression(parent)) found.add(node.text);
+      // `typeof process` asks whether it is there: a file that does so has another way where it is not.
+      if (ts.isTypeOfExpression(parent)) askedFor.add(node.text);
+      else if (!isPropertyName) found.add(node.text);
     }
     ts.forEachChild(node, visit);
   };
   visit(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.ES2022, true));
-  return [...found].sort();
+  return [...found].filter((name) => !askedFor.has(name)).sort();
 }

@@ -142,10 +142,10 @@ test.each([...libraries, ...apps, ...internals])('$name reaches other packages b
     specifiers
       .filter((specifier) => (specifier.match(/\.\.\//g) ?? []).length > depthBelowPackage(file))
       // The configuration files of the root, and what the root scripts and the tests across packages share.
-      .filter(
-        (specifier) =>
-          published || !/^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/processes\.mjs)$/.test(specifier),
-      )
+      .filter((specifier) => {
+        const shared = /^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/processes\.mjs)$/.test(specifier);
+        return !shared || (published && !one.manifest.private);
+      })
       .map((specifier) => `${file}: ${specifier}`),
   );
   expect(objections).toEqual([]);
