@@ -1,0 +1,165 @@
+import type { IdBuffer } from './id-buffer.ts';
+import type { PairTable } from './pair-table.ts';
+
+/** Up to this many symbols a plain scan for the best pair beats a heap. */
+const shortWord = 24;
+const none = 0x7fffffff;
+// Heap keys are priority · 2²⁸ + position. Priorities are below 2²⁴ and positions below 3 · 2²⁶ (three bytes for each of at
+// most 2²⁶ code units), so a key is below 2⁵² and exact; the smallest key is the best pair, leftmost first.
+const positionSpan = 2 ** 28;
+
+/**
+ * Byte pair encoding of one word: of all neighbouring pairs that may merge, the one of lowest priority merges first, the
+ * leftmost of equals before the others, until none is left (Sennrich et al., arXiv:1508.07909).
+ *
+ * `add` the symbols, then `finish`. Short words are scanned, O(n²) with a tiny constant; long words take a heap over a
+ * linked list, O(n log n).
+ */
+export class BpeMerger {
+  readonly #pairs: PairTable;
+  #symbols = new Int32Array(64);
+  #count = 0;
+  readonly #priorities = new Int32Array(shortWord);
+  readonly #found = new Int32Array(shortWord);
+
+  constructor(pairs: PairTable) {
+    this.#pairs = pairs;
+  }
+
+  add(id: number): void {
+    if (this.#count === this.#symbols.length) {
+      const grown = new Int32Array(this.#count * 2);
+      grown.set(this.#symbols);
+      this.#symbols = grown;
+    }
+    this.#symbols[this.#count++] = id;
+  }
+
+  /** Appends the ids of the word to `out` and forgets it. */
+  finish(out: IdBuffer): void {
+    if (this.#count <= shortWord) this.#finishShort(out);
+    else this.#finishLong(out);
+    this.#count = 0;
+    // One huge word should not hold its memory for good.
+    if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(64);
+  }
+
+  #finishShort(out: IdBuffer): void {
+    const pairs = this.#pairs;
+    const slots = pairs.slots;
+    const symbols = this.#symbols;
+    const priorities = this.#priorities;
+    const found = this.#found;
+    let count = this.#count;
+    for (let i = 0; i + 1 < count; i++) {
+      const slot = pairs.find(symbols[i]!, symbols[i + 1]!);
+      found[i] = slot;
+      priorities[i] = slot < 0 ? none : slots[slot + 2]!;
+    }
+    while (count > 1) {
+      let best = none;
+      let at = 0;
+      for (let i = 0; i + 1 < count; i++) {
+        if (priorities[i]! < best) {
+          best = priorities[i]!;
+          at = i;
+        }
+      }
+      if (best === none) break;
+      symbols[at] = slots[found[at]! + 3]!;
+      count--;
+      for (let i = at + 1; i < count; i++) {
+        symbols[i] = symbols[i + 1]!;
+        priorities[i] = priorities[i + 1]!;
+        found[i] = found[i + 1]!;
+      }
+      if (at + 1 < count) {
+        const slot = pairs.find(symbols[at]!, symbols[at + 1]!);
+        found[at] = slot;
+        priorities[at] = slot < 0 ? none : slots[slot + 2]!;
+      }
+      if (at > 0) {
+        const slot = pairs.find(symbols[at - 1]!, symbols[at]!);
+        found[at - 1] = slot;
+        priorities[at - 1] = slot < 0 ? none : slots[slot + 2]!;
+      }
+    }
+    out.reserve(count);
+    for (let i = 0; i < count; i++) out.data[out.length++] = symbols[i]!;
+  }
+
+  #finishLong(out: IdBuffer): void {
+    const pairs = this.#pairs;
+    const slots = pairs.slots;
+    const symbols = this.#symbols;
+    const count = this.#count;
+    const next = new Int32Array(count);
+    const previous = new Int32Array(count);
+    const found = new Int32Array(count); // slot of the pair that begins here, −1 for none or a symbol that is gone
+    let heap = new Float64Array(count);
+    let heapSize = 0;
+    for (let i = 0; i < count; i++) {
+      next[i] = i + 1 < count ? i + 1 : -1;
+      previous[i] = i - 1;
+      const slot = i + 1 < count ? pairs.find(symbols[i]!, symbols[i + 1]!) : -1;
+      found[i] = slot;
+      if (slot >= 0) heap[heapSize++] = slots[slot + 2]! * positionSpan + i;
+    }
+    for (let i = (heapSize >> 1) - 1; i >= 0; i--) siftDown(heap, heapSize, i, heap[i]!);
+
+    while (heapSize > 0) {
+      const key = heap[0]!;
+      heapSize--;
+      if (heapSize > 0) siftDown(heap, heapSize, 0, heap[heapSize]!);
+      const priority = Math.floor(key / positionSpan);
+      const at = key - priority * positionSpan;
+      const slot = found[at]!;
+      if (slot < 0 || slots[slot + 2] !== priority) continue; // an older entry; the pair here has changed since
+      const removed = next[at]!;
+      const after = next[removed]!;
+      symbols[at] = slots[slot + 3]!;
+      found[removed] = -1;
+      next[at] = after;
+      if (after >= 0) previous[after] = at;
+      const before = previous[at]!;
+      if (heapSize + 2 > heap.length) {
+        const grown = new Float64Array(heap.length * 2);
+        grown.set(heap);
+        heap = grown;
+      }
+      const right = after >= 0 ? pairs.find(symbols[at]!, symbols[after]!) : -1;
+      found[at] = right;
+      if (right >= 0) siftUp(heap, heapSize++, slots[right + 2]! * positionSpan + at);
+      if (before >= 0) {
+        const left = pairs.find(symbols[before]!, symbols[at]!);
+        found[before] = left;
+        if (left >= 0) siftUp(heap, heapSize++, slots[left + 2]! * positionSpan + before);
+      }
+    }
+    for (let i = 0; i >= 0; i = next[i]!) out.push(symbols[i]!);
+  }
+}
+
+function siftDown(heap: Float64Array, size: number, start: number, key: number): void {
+  let at = start;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= size) break;
+    if (child + 1 < size && heap[child + 1]! < heap[child]!) child++;
+    if (heap[child]! >= key) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = key;
+}
+
+function siftUp(heap: Float64Array, start: number, key: number): void {
+  let at = start;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (heap[parent]! <= key) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = key;
+}
