@@ -43,6 +43,15 @@ export function pnpmCommand(args) {
 }
 
 /**
+ * The command that runs tasks of the workspace, as many at once as there are processors, and shows only those that fail.
+ *
+ * @param {string[]} args - tasks and options for turbo
+ */
+export function turboCommand(args) {
+  return pnpmCommand(['exec', 'turbo', 'run', ...args, '--concurrency=100%', '--output-logs=errors-only']);
+}
+
+/**
  * Runs a command to its end. Signals that reach this process are passed on, and the command decides how to end.
  *
  * @param {[file: string, args: string[]]} command
@@ -56,8 +65,6 @@ export function run([file, args], { cwd = repositoryRoot, env = {}, quiet = fals
     ...process.env,
     TURBO_TELEMETRY_DISABLED: '1',
     DO_NOT_TRACK: '1',
-    // Without a terminal pnpm would otherwise stop where it has to ask before it replaces an outdated node_modules.
-    npm_config_confirm_modules_purge: 'false',
     ...env,
   };
   // `npm --silent` hides npm's own lines; pnpm would take it over and hide its errors too.

@@ -1,7 +1,7 @@
 // `npm start -- [--model DIR] [options of "phiblocks generate"]`: installs and builds what is missing, then generates text.
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { pnpmCommand, repositoryRoot, requireSupportedNode, run } from './processes.mjs';
+import { repositoryRoot, requireSupportedNode, run, turboCommand } from './processes.mjs';
 
 requireSupportedNode();
 
@@ -26,7 +26,7 @@ if (!has('--model', '--help', '-h')) {
 }
 
 console.error('Preparing: installing and building what is missing …');
-const build = await run(pnpmCommand(['exec', 'turbo', 'run', 'build', '--filter=@phiblocks/cli']), { quiet: !verbose });
+const build = await run(turboCommand(['build', '--filter=@phiblocks/cli']), { quiet: !verbose });
 if (build.exitCode !== 0) {
   if (!build.interrupted) {
     process.stderr.write(build.output);
