@@ -1,5 +1,5 @@
 import { copyLogits, expectWholeNumber } from './checks.ts';
-import { selectByWeight } from './select-by-weight.ts';
+import { kthLargest } from './kth-largest.ts';
 
 /**
  * Keeps the k largest logits and rules out the rest. Tokens as likely as the k-th stay too, so ties may leave more than k.
@@ -18,25 +18,15 @@ import { selectByWeight } from './select-by-weight.ts';
 export function applyTopK(logits: Float32Array, topK: number, out?: Float32Array): Float32Array {
   expectWholeNumber('applyTopK', 'topK', topK);
   const result = copyLogits('applyTopK', logits, out);
-  if (topK > 0) keepTopK(result, topK, new Float64Array(2 * result.length));
+  if (topK > 0) keepTopK(result, topK, new Float64Array(result.length));
   return result;
 }
 
-/** {@link applyTopK} in place; `topK` is at least 1, `scratch` `[2 V]`. */
+/** {@link applyTopK} in place; `topK` is at least 1, `scratch` holds V numbers or more. */
 export function keepTopK(logits: Float32Array, topK: number, scratch: Float64Array): void {
-  const vocabSize = logits.length;
-  const keys = scratch.subarray(0, vocabSize);
-  const weights = scratch.subarray(vocabSize, 2 * vocabSize);
-  let count = 0;
-  for (let id = 0; id < vocabSize; id++) {
-    if (logits[id] === -Infinity) continue;
-    keys[count] = logits[id]!;
-    weights[count] = 1;
-    count++;
-  }
-  if (count <= topK) return;
-  const { threshold } = selectByWeight(keys, weights, count, topK);
-  for (let id = 0; id < vocabSize; id++) {
+  if (topK >= logits.length) return;
+  const threshold = kthLargest(logits, topK, scratch);
+  for (let id = 0; id < logits.length; id++) {
     if (logits[id]! < threshold) logits[id] = -Infinity;
   }
 }

@@ -37,18 +37,24 @@ export function keepTopP(logits: Float32Array, topP: number, scratch: Float64Arr
   if (largest === -Infinity) return;
   const keys = scratch.subarray(0, vocabSize);
   const weights = scratch.subarray(vocabSize, 2 * vocabSize);
-  let count = 0;
   let total = 0;
   for (let id = 0; id < vocabSize; id++) {
-    const logit = logits[id]!;
-    if (logit === -Infinity) continue;
-    const weight = Math.exp(logit - largest);
-    keys[count] = logit;
-    weights[count] = weight;
+    // Tokens that are ruled out already, often nearly all, need no exponential.
+    const weight = logits[id] === -Infinity ? 0 : Math.exp(logits[id]! - largest);
+    weights[id] = weight;
     total += weight;
-    count++;
   }
   const target = topP * total;
+  // All tokens below (1 - topP) / V together miss the share 1 - topP, so the others reach topP without them: only those
+  // need ordering, usually a few hundred.
+  const least = (total - target) / vocabSize;
+  let count = 0;
+  for (let id = 0; id < vocabSize; id++) {
+    if (weights[id]! < least || weights[id] === 0) continue;
+    keys[count] = logits[id]!;
+    weights[count] = weights[id]!;
+    count++;
+  }
   const { threshold, weightAbove } = selectByWeight(keys, weights, count, target);
   // A token stays while the tokens before it do not yet reach the target.
   const weightAtThreshold = Math.exp(threshold - largest);

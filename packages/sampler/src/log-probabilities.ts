@@ -1,5 +1,6 @@
-import { copyLogits, expectWholeNumber, largestLogit, rejectEmpty, rejectId } from './checks.ts';
-import { selectByWeight } from './select-by-weight.ts';
+import { ArgumentError } from '@phiblocks/tensor';
+import { copyLogits, expectWholeNumber, largestLogit, rejectEmpty } from './checks.ts';
+import { kthLargest } from './kth-largest.ts';
 
 /** A token with the natural logarithm of its probability. */
 export interface TokenLogprob {
@@ -17,16 +18,24 @@ export interface TokenLogprob {
  */
 export function logSumExp(logits: Float32Array): number {
   copyLogits('logSumExp', logits, logits);
-  return sumOfExponentials(logits, 'logSumExp');
+  const { largest, logOfRest } = normalizerOf(logits, 'logSumExp');
+  return largest + logOfRest;
 }
 
-/** {@link logSumExp} of logits that have been checked. */
-export function sumOfExponentials(logits: Float32Array, functionName: string): number {
+/** {@link logSumExp} in two parts, whose sum would lose the second one where logits are huge. */
+export interface Normalizer {
+  readonly largest: number;
+  /** Logarithm of the sum of exp(logit - largest). */
+  readonly logOfRest: number;
+}
+
+/** The {@link Normalizer} of logits that have been checked. */
+export function normalizerOf(logits: Float32Array, functionName: string): Normalizer {
   const largest = largestLogit(logits);
   if (largest === -Infinity) rejectEmpty(functionName, logits.length);
   let total = 0;
   for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - largest);
-  return largest + Math.log(total);
+  return { largest, logOfRest: Math.log(total) };
 }
 
 /**
@@ -43,37 +52,43 @@ export function sumOfExponentials(logits: Float32Array, functionName: string): n
 export function topLogProbabilities(logits: Float32Array, count: number): TokenLogprob[] {
   copyLogits('topLogProbabilities', logits, logits);
   expectCount('topLogProbabilities', 'count', count, logits.length);
-  const normalizer = sumOfExponentials(logits, 'topLogProbabilities');
-  return mostLikely(logits, count, normalizer, new Float64Array(2 * logits.length));
+  const normalizer = normalizerOf(logits, 'topLogProbabilities');
+  return mostLikely(logits, count, normalizer, new Float64Array(logits.length));
 }
 
 /** Throws unless the count is whole and at most the vocabulary. */
 export function expectCount(functionName: string, argument: string, count: number, vocabSize: number): void {
   expectWholeNumber(functionName, argument, count);
-  if (count > vocabSize) rejectId(functionName, argument, count, vocabSize + 1);
+  if (count > vocabSize) {
+    throw new ArgumentError({
+      function: functionName,
+      argument,
+      expected: `at most ${vocabSize}, the number of tokens`,
+      got: count,
+    });
+  }
 }
 
-/** {@link topLogProbabilities} of logits that have been checked; `scratch` `[2 V]`. */
+/** {@link topLogProbabilities} of logits that have been checked; `scratch` holds V numbers or more. */
 export function mostLikely(
   logits: Float32Array,
   count: number,
-  normalizer: number,
+  normalizer: Normalizer,
   scratch: Float64Array,
 ): TokenLogprob[] {
   if (count === 0) return [];
   const vocabSize = logits.length;
-  const keys = scratch.subarray(0, vocabSize);
-  const weights = scratch.subarray(vocabSize, 2 * vocabSize);
-  keys.set(logits);
-  weights.fill(1);
-  const { threshold, weightAbove } = selectByWeight(keys, weights, vocabSize, count);
+  const threshold = kthLargest(logits, count, scratch);
   const tokens: TokenLogprob[] = [];
-  let equalsLeft = count - weightAbove;
+  let equalsLeft = count;
+  for (let id = 0; id < vocabSize; id++) {
+    if (logits[id]! > threshold) equalsLeft--;
+  }
   for (let id = 0; id < vocabSize; id++) {
     const logit = logits[id]!;
     if (logit < threshold || logit === -Infinity) continue;
     if (logit === threshold && equalsLeft-- <= 0) continue;
-    tokens.push({ id, logprob: logit - normalizer });
+    tokens.push({ id, logprob: logit - normalizer.largest - normalizer.logOfRest });
   }
   // Stable: equals keep the order of their ids.
   return tokens.sort((a, b) => b.logprob - a.logprob);

@@ -12,7 +12,7 @@ import { keepTopP } from './apply-top-p.ts';
 import { keepTypicalP } from './apply-typical-p.ts';
 import { copyLogits, expectFloat32 } from './checks.ts';
 import type { TokenHistory } from './history.ts';
-import { expectCount, mostLikely, sumOfExponentials, type TokenLogprob } from './log-probabilities.ts';
+import { expectCount, mostLikely, normalizerOf, type TokenLogprob } from './log-probabilities.ts';
 import { resolveOptions, type SamplerOptions } from './options.ts';
 import { indexOfLargest } from './pick-greedy.ts';
 import { drawToken } from './pick-random.ts';
@@ -126,10 +126,10 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
           ? drawToken(candidates, random, scratch, 'sample')
           : indexOfLargest(candidates, 'sample');
       if (resolved.logprobs === undefined) return { id };
-      const normalizer = sumOfExponentials(logits, 'sample');
+      const normalizer = normalizerOf(logits, 'sample');
       return {
         id,
-        logprob: logits[id]! - normalizer,
+        logprob: logits[id]! - normalizer.largest - normalizer.logOfRest,
         topLogprobs: mostLikely(logits, resolved.logprobs, normalizer, scratch),
       };
     },
