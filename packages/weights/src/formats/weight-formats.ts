@@ -92,9 +92,11 @@ export function decodeTensor(format: WeightFormat, shape: readonly number[], byt
   return { data, shape };
 }
 
-type Dequantizer = (bytes: Uint8Array, offset: number, out: Float32Array) => void;
+/** Fills `out` with the weights whose blocks begin at `offset`. @internal */
+export type Dequantizer = (bytes: Uint8Array, offset: number, out: Float32Array) => void;
 
-function dequantizerOf(format: WeightFormat): Dequantizer {
+/** The dequantizer of a format. @internal */
+export function dequantizerOf(format: WeightFormat): Dequantizer {
   switch (format) {
     case 'F32':
       return dequantizeF32Row;
