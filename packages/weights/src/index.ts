@@ -3,7 +3,22 @@ export { createBlobSource } from './create-blob-source.ts';
 export { createByteSource } from './create-byte-source.ts';
 export { type WeightsErrorCode, weightsErrorCodes } from './error-codes.ts';
 export { rejectForeignFile, rejectForeignSource } from './foreign-file.ts';
+export {
+  type BlockLayout,
+  blockLayout,
+  isWeightFormat,
+  weightFormats,
+  weightSizeInBytes,
+} from './formats/block-layout.ts';
 export { createWeightMatrix, decodeTensor } from './formats/weight-formats.ts';
+export { type GgufErrorCode, ggufErrorCodes } from './gguf/error-codes.ts';
+export type { GgufIntegerArray, GgufMetadata } from './gguf/gguf-metadata.ts';
+export type { GgufArray, GgufStoredType, GgufValue, GgufValueType } from './gguf/gguf-value.ts';
+export { type GgufVocabulary, ggufVocabulary, untrustedChatTemplate } from './gguf/gguf-vocabulary.ts';
+export { type GgufFile, type GgufOptions, openGguf } from './gguf/open-gguf.ts';
+export { openSplitGguf } from './gguf/open-split-gguf.ts';
+export { checkpointTensorName, ggufTensorName } from './gguf/tensor-names.ts';
+export { withCheckpointNames } from './gguf/with-checkpoint-names.ts';
 export type { SafetensorsDtype } from './safetensors/dtypes.ts';
 export type { SafetensorsMetadata, TensorDescription } from './safetensors/layout.ts';
 export { openSafetensors, type SafetensorsOptions, type SafetensorsSource } from './safetensors/open-safetensors.ts';

@@ -37,6 +37,10 @@ const largestReadInBytes = 2 ** 30;
  * @param path - of a regular file; a symbolic link is followed
  * @param options - `name` for messages; default: the last part of the path
  * @throws Phi3Error `FILE_NOT_FOUND`, `FILE_NOT_REGULAR`, or `FILE_READ` with the system's error as cause
+ * @example
+ * const weights = await openSafetensors(await openFileSource(`${folder}/model.safetensors`));
+ * weights.tensors.get('a').format; // => 'F32'
+ * await weights.close();
  */
 export async function openFileSource(path: string, options: { name?: string | undefined } = {}): Promise<ByteSource> {
   expectKnownOptions('openFileSource', options, ['name']);

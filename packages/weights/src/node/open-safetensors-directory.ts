@@ -29,6 +29,10 @@ export interface SafetensorsDirectoryOptions
  * @param options - limits and extra checks
  * @throws Phi3Error `FILE_NOT_FOUND` when neither is there, `IX_SYMLINK` or `IX_HARD_LINK` for a file that is not plainly in
  * the folder, `IX_MIXED_REVISIONS`, and all codes of `openSafetensors` and `openShardedSafetensors`
+ * @example
+ * const weights = await openSafetensorsDirectory(folder);
+ * [...weights.tensors.keys()]; // => ['a']
+ * await weights.close();
  */
 export async function openSafetensorsDirectory(
   directory: string,

@@ -18,6 +18,10 @@ const largestWriteInBytes = 2 ** 30;
  * @returns the number of bytes written
  * @throws Phi3Error `DISK_FULL`, `FILE_NOT_FOUND` for a missing folder, `FILE_WRITE` with the system's error as cause, and
  * what `writeSafetensors` throws
+ * @example
+ * const tensors = [{ name: 'b', dtype: 'U8', shape: [2], bytes: new Uint8Array([1, 2]) }];
+ * const sizeInBytes = await writeSafetensorsFile(`${folder}/two.safetensors`, tensors);
+ * sizeInBytes; // => 66
  */
 export async function writeSafetensorsFile(
   path: string,
