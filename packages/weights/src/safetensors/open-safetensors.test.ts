@@ -217,7 +217,11 @@ describe('properties', () => {
         expect(weights.tensors.size).toBe(list.length);
         for (const { name, dtype, shape, bytes } of list) {
           const stored = weights.tensors.get(name)!;
-          expect([stored.format, stored.shape, stored.offset % sizes[dtype as keyof typeof sizes]]).toEqual([dtype, shape, 0]);
+          expect([stored.format, stored.shape, stored.offset % sizes[dtype as keyof typeof sizes]]).toEqual([
+            dtype,
+            shape,
+            0,
+          ]);
           expect(await weights.readBytes(name)).toEqual(bytes);
           if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') {
             expect((await weights.readFloats(name)).data).toEqual(decodeFloats(bytes, dtype as FloatDtype));
