@@ -67,7 +67,7 @@ export async function openSafetensors(
       close: () => source.close(),
     };
   } catch (error) {
-    await source.close();
+    await source.close().catch(() => {}); // What is wrong with the file matters more than a failure to let go of it.
     throw error;
   }
 }

@@ -16,8 +16,8 @@ export interface ShardIndex {
   readonly warnings: readonly string[];
 }
 
-/** Root, then `metadata` and `weight_map`; one more level for what exporters put into `metadata`. */
-const maxDepth = 4;
+/** Root and `weight_map` make two; the rest is room for what exporters put into `metadata`. */
+const maxDepth = 16;
 const maxShards = 10_000;
 
 /**

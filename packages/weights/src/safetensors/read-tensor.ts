@@ -1,5 +1,4 @@
 import {
-  decodeFloats,
   type FloatDtype,
   type FloatTensor,
   Phi3Error,
@@ -9,7 +8,7 @@ import {
 } from '@phiblocks/tensor';
 import { allocateBytes } from '../allocate.ts';
 import type { ByteSource } from '../byte-source.ts';
-import { createWeightMatrix } from '../formats/weight-formats.ts';
+import { createWeightMatrix, dequantizerOf } from '../formats/weight-formats.ts';
 import type { StoredTensor } from '../weight-source.ts';
 
 /** Stored bytes that are converted at a time: a tensor read as float32 costs its own memory and this. */
@@ -47,12 +46,13 @@ export async function readTensorFloats(
     await source.read(tensor.offset, tensor.sizeInBytes, bytes);
   } else {
     const elementSizeInBytes = dtype === 'F32' ? 4 : 2;
+    const widen = dequantizerOf(dtype);
     const piece = new Uint8Array(Math.min(pieceSizeInBytes, tensor.sizeInBytes));
     for (let start = 0; start < tensor.sizeInBytes; start += pieceSizeInBytes) {
       const length = Math.min(pieceSizeInBytes, tensor.sizeInBytes - start);
       const stored = await source.read(tensor.offset + start, length, piece.subarray(0, length));
       const first = start / elementSizeInBytes;
-      decodeFloats(stored, dtype, data.subarray(first, first + length / elementSizeInBytes));
+      widen(stored, 0, data.subarray(first, first + length / elementSizeInBytes));
     }
   }
   if (scanFinite) expectFinite('readFloats', tensor, data, 0);
