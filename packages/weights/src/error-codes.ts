@@ -50,7 +50,7 @@ export const weightsErrorCodes = {
   IX_DUPLICATE_KEY: 'The index lists a tensor, or another key, twice.',
   IX_SHARD_NAME: 'A shard is not named by a plain relative path that ends in .safetensors.',
   IX_PATH_TRAVERSAL: 'The path of a shard leads out of its folder.',
-  IX_SYMLINK: 'A file of the checkpoint is a link that leads out of its folder.',
+  IX_SYMLINK: 'A file of the checkpoint is a link that leads out of its folder, or in a circle.',
   IX_HARD_LINK: 'A file of the checkpoint has a second name elsewhere on the disk.',
   IX_SHARD_MISSING: 'Shards that the index names are missing; the error lists all of them.',
   IX_SHARD_SET: 'The shards are not one complete numbered set.',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type JsonValue, parseStrictJson } from './strict-json.ts';
+import { type JsonValue, parseStrictJson, parseStrictJsonMembers } from './strict-json.ts';
 
 const codes = { utf8: 'UTF8', syntax: 'SYNTAX', depth: 'DEPTH', duplicate: 'DUPLICATE', limit: 'LIMIT' };
 const options = { function: 'read', file: 'x.json', maxDepth: 50, codes };
@@ -188,5 +188,39 @@ describe('parseStrictJson', () => {
     expect(() => parse('[1e400]')).toThrow(/^SYNTAX read: expected a number that float64 can hold, got '1e400'/);
     expect(() => parse('-1e400')).toThrow(/^SYNTAX/);
     expect(parse('1e-400')).toBe(0);
+  });
+});
+
+describe('parseStrictJsonMembers', () => {
+  const visited: [string, JsonValue][] = [];
+  const read = (text: string): JsonValue => {
+    visited.length = 0;
+    return parseStrictJsonMembers(new TextEncoder().encode(text), options, {
+      maxValuesOf: (key) => (key === 'long' ? 4 : 2),
+      visit: (key, value) => void visited.push([key, value]),
+    });
+  };
+
+  it('hands over the members of the outermost object in order, and those of inner objects within them', () => {
+    expect(read('{"a":1,"long":{"a":{"a":2}},"b":[3]}')).toEqual(new Map());
+    expect(visited).toEqual([
+      ['a', 1],
+      ['long', new Map([['a', new Map([['a', 2]])]])],
+      ['b', [3]],
+    ]);
+    expect(read('[1]')).toEqual([1]);
+    expect(visited).toEqual([]);
+  });
+
+  it('limits the values of each member by its own number, and the rest by a fixed one', () => {
+    expect(() => read('{"a":[1],"b":[1,2]}')).toThrow(/^LIMIT read: expected at most 2 values/);
+    expect(visited).toEqual([['a', [1]]]);
+    expect(() => read('{"long":[1,2,3,4]}')).toThrow(/^LIMIT/);
+    expect(() => read(`[${'1,'.repeat(100)}1]`)).toThrow(/^LIMIT read: expected at most 64 values/);
+  });
+
+  it('rejects a key that came before, whether or not its value was kept', () => {
+    expect(() => read('{"a":1,"b":2,"\\u0061":3}')).toThrow(/^DUPLICATE/);
+    expect(visited.map(([key]) => key)).toEqual(['a', 'b']);
   });
 });

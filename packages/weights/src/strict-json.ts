@@ -35,17 +35,47 @@ export interface StrictJsonOptions {
  * value.get('hidden_size'); // => 3072
  */
 export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): JsonValue {
+  expectUtf8(bytes, options);
+  return new StrictJsonParser(bytes, options, undefined).parse();
+}
+
+/** Takes the members of the outermost object one by one. */
+export interface MemberVisitor {
+  /** How many values the member of that key may hold; more are a fault before they take memory. */
+  maxValuesOf(key: string): number;
+  /** Called as soon as the member has been read; the parser does not keep its value. */
+  visit(key: string, value: JsonValue): void;
+}
+
+/** What may stand outside the outermost object's members: the root itself, and room to say what else it is. */
+const maxValuesOutside = 64;
+
+/**
+ * {@link parseStrictJson} for a long object whose members can be judged alone: only one of them is in memory at a time, and
+ * the first that is wrong ends the reading. `maxValues` does not count here.
+ *
+ * @returns the root; for an object an empty Map, since its members went to the visitor
+ * @internal
+ */
+export function parseStrictJsonMembers(
+  bytes: Uint8Array,
+  options: Omit<StrictJsonOptions, 'maxValues'>,
+  visitor: MemberVisitor,
+): JsonValue {
+  expectUtf8(bytes, options);
+  return new StrictJsonParser(bytes, { ...options, maxValues: maxValuesOutside }, visitor).parse();
+}
+
+function expectUtf8(bytes: Uint8Array, options: StrictJsonOptions): void {
   const invalid = firstInvalidUtf8(bytes);
-  if (invalid >= 0) {
-    throw new Phi3Error({
-      code: options.codes.utf8,
-      function: options.function,
-      expected: 'text in UTF-8',
-      got: `byte 0x${bytes[invalid]!.toString(16).padStart(2, '0')}`,
-      where: place(bytes, invalid, options),
-    });
-  }
-  return new StrictJsonParser(bytes, options).parse();
+  if (invalid < 0) return;
+  throw new Phi3Error({
+    code: options.codes.utf8,
+    function: options.function,
+    expected: 'text in UTF-8',
+    got: `byte 0x${bytes[invalid]!.toString(16).padStart(2, '0')}`,
+    where: place(bytes, invalid, options),
+  });
 }
 
 /**
@@ -113,14 +143,16 @@ class StrictJsonParser {
   private readonly options: StrictJsonOptions;
   // `ignoreBOM` keeps U+FEFF at the start of a string; without it two different keys could decode to the same text.
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  private readonly maxValues: number;
+  private readonly visitor: MemberVisitor | undefined;
+  private maxValues: number;
+  private values = 0;
   private position = 0;
   private depth = 0;
-  private values = 0;
 
-  constructor(bytes: Uint8Array, options: StrictJsonOptions) {
+  constructor(bytes: Uint8Array, options: StrictJsonOptions, visitor: MemberVisitor | undefined) {
     this.bytes = bytes;
     this.options = options;
+    this.visitor = visitor;
     this.maxValues = options.maxValues ?? defaultMaxValues;
   }
 
@@ -150,6 +182,8 @@ class StrictJsonParser {
 
   private object(): ReadonlyMap<string, JsonValue> {
     this.enter();
+    const visitor = this.depth === 1 ? this.visitor : undefined;
+    const visited = visitor && new Set<string>();
     const members = new Map<string, JsonValue>();
     if (!this.skipByte(CLOSE_OBJECT)) {
       do {
@@ -157,19 +191,18 @@ class StrictJsonParser {
         const keyPosition = this.position;
         if (this.bytes[keyPosition] !== QUOTE) throw this.syntaxError('a key in double quotes');
         const key = this.string();
-        if (members.has(key)) {
-          throw new Phi3Error({
-            code: this.options.codes.duplicate,
-            function: this.options.function,
-            expected: 'every key once',
-            got: key,
-            where: { ...place(this.bytes, keyPosition, this.options), key },
-          });
-        }
+        if ((visited ?? members).has(key)) throw this.duplicateError(key, keyPosition);
         this.skipWhitespace();
         if (!this.skipByte(COLON)) throw this.syntaxError('a colon');
         this.skipWhitespace();
-        members.set(key, this.value());
+        if (visitor) {
+          this.values = 0;
+          this.maxValues = visitor.maxValuesOf(key);
+          visited?.add(key);
+          visitor.visit(key, this.value());
+        } else {
+          members.set(key, this.value());
+        }
         this.skipWhitespace();
       } while (this.skipByte(COMMA));
       if (!this.skipByte(CLOSE_OBJECT)) throw this.syntaxError('a comma or }');
@@ -319,6 +352,16 @@ class StrictJsonParser {
     }
     this.position += word.length;
     return true;
+  }
+
+  private duplicateError(key: string, position: number): Phi3Error {
+    return new Phi3Error({
+      code: this.options.codes.duplicate,
+      function: this.options.function,
+      expected: 'every key once',
+      got: key,
+      where: { ...place(this.bytes, position, this.options), key },
+    });
   }
 
   private syntaxError(expected: string): Phi3Error {

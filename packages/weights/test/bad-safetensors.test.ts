@@ -42,7 +42,7 @@ const utf8Fault = Uint8Array.of(
   ...text('":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
 );
 
-export const cases: Case[] = [
+const cases: Case[] = [
   { id: 'ST-01', title: 'empty file', bytes: new Uint8Array(0), expected: 'ST_TRUNCATED', reference: 'rejects' },
   { id: 'ST-01', title: 'seven bytes', bytes: new Uint8Array(7), expected: 'ST_TRUNCATED', reference: 'rejects' },
   {
@@ -124,6 +124,13 @@ export const cases: Case[] = [
       reference: 'rejects',
     }),
   ),
+  {
+    id: 'ST-08',
+    title: 'root is a list of 333,334 objects',
+    bytes: forgeSafetensors({ header: `[${'{},'.repeat(333_333)}{}]` }),
+    expected: 'ST_LIMIT',
+    reference: 'rejects',
+  },
   {
     id: 'ST-09',
     title: 'nesting of 5',
@@ -212,6 +219,13 @@ export const cases: Case[] = [
     title: 'unknown dtype',
     bytes: forgeOne({ dtype: 'Q9' }),
     expected: 'ST_DTYPE_UNKNOWN',
+    reference: 'rejects',
+  },
+  {
+    id: 'ST-12',
+    title: 'entry that is a list of 333,334 objects',
+    bytes: forgeSafetensors({ header: `{"a":[${'{},'.repeat(333_333)}{}]}` }),
+    expected: 'ST_LIMIT',
     reference: 'rejects',
   },
   {
@@ -304,7 +318,7 @@ export const cases: Case[] = [
     id: 'ST-17',
     title: 'rank 200,000',
     bytes: forgeOne({ shape: `[${'1,'.repeat(199_999)}2]` }),
-    expected: 'ST_RANK',
+    expected: 'ST_LIMIT',
     reference: 'accepts',
   },
   ...['[0]', '[0,8,8]', '[8,0]', '[-8,0]', '[0,8.5]', '[0,"8"]', '[null,8]'].map(

@@ -358,7 +358,9 @@ describeWithShared('goldens', 'goldens', () => {
         const data =
           format === 'F32' ? (await weights.readFloats(tensor.name)).data : await weights.readBytes(tensor.name);
         const wanted = format === 'F32' ? tensor.data : new Uint8Array(tensor.data.buffer);
-        expect(data).toEqual(wanted);
+        expect(Buffer.from(data.buffer).equals(Buffer.from(wanted.buffer, wanted.byteOffset, wanted.byteLength))).toBe(
+          true,
+        );
       }
     },
   );

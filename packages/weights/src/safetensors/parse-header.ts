@@ -1,6 +1,6 @@
 import { Phi3Error } from '@phiblocks/tensor';
 import type { WeightsErrorCode } from '../error-codes.ts';
-import { type JsonValue, parseStrictJson } from '../strict-json.ts';
+import { type JsonValue, parseStrictJsonMembers } from '../strict-json.ts';
 import type { StoredTensor } from '../weight-source.ts';
 import { bitsPerElement, knownDtypes } from './dtypes.ts';
 import { faultOfTensorName } from './tensor-name.ts';
@@ -24,8 +24,10 @@ export interface HeaderLimits {
 const maxDepth = 4;
 /** Phi-3 needs at most 4, torch and numpy seldom more than 6. */
 const maxRank = 8;
-/** Name, entry, dtype, shape, eight dimensions, data_offsets and its two numbers. */
-const maxValuesPerTensor = 16;
+/** Entry, dtype, shape, eight dimensions, data_offsets and its two numbers make 14; the rest is room to name what is wrong. */
+const maxValuesPerTensor = 64;
+/** Real files have a handful. */
+const maxMetadataEntries = 65_536;
 
 /**
  * Parses and validates the header of a safetensors file.
@@ -41,11 +43,13 @@ export function parseHeader(
   file: { name: string; sizeInBytes: number },
   limits: HeaderLimits,
 ): SafetensorsHeader {
-  const root = parseStrictJson(header, {
+  const dataStart = 8 + header.byteLength;
+  const tensors: StoredTensor[] = [];
+  let metadata: ReadonlyMap<string, string> = new Map();
+  const options = {
     function: 'openSafetensors',
     file: file.name,
     maxDepth,
-    maxValues: (limits.maxTensors + 1) * maxValuesPerTensor,
     startOffset: 8,
     codes: {
       utf8: 'ST_HEADER_UTF8',
@@ -54,21 +58,22 @@ export function parseHeader(
       duplicate: 'ST_DUPLICATE_KEY',
       limit: 'ST_LIMIT',
     },
+  };
+  // Entry by entry: a header that lies costs the memory of what was right before the lie, not of the whole.
+  const root = parseStrictJsonMembers(header, options, {
+    maxValuesOf: (name) => (name === '__metadata__' ? maxMetadataEntries + 1 : maxValuesPerTensor),
+    visit(name, entry) {
+      if (name === '__metadata__') {
+        metadata = parseMetadata(entry, file.name, limits.maxMetadataSizeInBytes);
+      } else if (tensors.length < limits.maxTensors) {
+        tensors.push(parseEntry(name, entry, file, dataStart));
+      } else {
+        throw fault('ST_LIMIT', `at most ${limits.maxTensors} tensors`, 'more', { file: file.name });
+      }
+    },
   });
   if (!(root instanceof Map)) {
     throw fault('ST_HEADER_ROOT', 'an object', kindOf(root), { file: file.name, offset: 8 });
-  }
-  const numTensors = root.size - (root.has('__metadata__') ? 1 : 0);
-  if (numTensors > limits.maxTensors) {
-    throw fault('ST_LIMIT', `at most ${limits.maxTensors} tensors`, numTensors, { file: file.name });
-  }
-
-  const dataStart = 8 + header.byteLength;
-  const tensors: StoredTensor[] = [];
-  let metadata: ReadonlyMap<string, string> = new Map();
-  for (const [name, entry] of root) {
-    if (name === '__metadata__') metadata = parseMetadata(entry, file.name, limits.maxMetadataSizeInBytes);
-    else tensors.push(parseEntry(name, entry, file, dataStart));
   }
   tensors.sort((a, b) => a.offset - b.offset || a.sizeInBytes - b.sizeInBytes);
   const warnings = checkContiguous(tensors, file, dataStart, limits.allowHoles);
