@@ -259,11 +259,10 @@ function attend(
       largest = blockLargest;
     }
     for (let j = 0; j < count; j++) {
-      const weight = Math.exp(scores[j]! - largest);
-      const row = offset + j * rowLength;
-      total += weight;
-      for (let d = 0; d < headDim; d++) sums[d] += weight * values[row + d]!;
+      scores[j] = Math.exp(scores[j]! - largest);
+      total += scores[j]!;
     }
+    addWeightedValues(scores, values, offset, rowLength, count, sums);
   }
   for (let d = 0; d < headDim; d++) sums[d] /= total;
 }
@@ -311,6 +310,40 @@ function scoreKeys(
     largest = Math.max(largest, score);
   }
   return largest;
+}
+
+/** `sums += Σ weights[j] · value j`, four values at a time likewise. */
+function addWeightedValues(
+  weights: Float64Array,
+  values: Float32Array,
+  offset: number,
+  rowLength: number,
+  count: number,
+  sums: Float64Array,
+): void {
+  const headDim = sums.length;
+  let j = 0;
+  for (; j + 4 <= count; j += 4) {
+    const row0 = offset + j * rowLength;
+    const row1 = row0 + rowLength;
+    const row2 = row1 + rowLength;
+    const row3 = row2 + rowLength;
+    const weight0 = weights[j]!;
+    const weight1 = weights[j + 1]!;
+    const weight2 = weights[j + 2]!;
+    const weight3 = weights[j + 3]!;
+    for (let d = 0; d < headDim; d++) {
+      sums[d] +=
+        weight0 * values[row0 + d]! +
+        weight1 * values[row1 + d]! +
+        (weight2 * values[row2 + d]! + weight3 * values[row3 + d]!);
+    }
+  }
+  for (; j < count; j++) {
+    const row = offset + j * rowLength;
+    const weight = weights[j]!;
+    for (let d = 0; d < headDim; d++) sums[d] += weight * values[row + d]!;
+  }
 }
 
 function expectUpTo(functionName: string, argument: string, value: number, largest: number): void {

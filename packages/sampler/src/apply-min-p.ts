@@ -3,7 +3,7 @@ import { copyLogits, expectNumber, largestLogit } from './checks.ts';
 /**
  * Rules out tokens whose probability is below `minP` times that of the most likely one.
  *
- * Source: Nguyen et al., arXiv:2407.01082 §3; `MinPLogitsWarper` of transformers.
+ * Source: Nguyen et al., arXiv:2407.01082; `MinPLogitsWarper` of transformers.
  *
  * @param logits - `[V]`
  * @param minP - from 0 to 1; 0 keeps all, 1 only the most likely and its equals

@@ -4,7 +4,7 @@ import { kthLargest } from './kth-largest.ts';
 /**
  * Keeps the k largest logits and rules out the rest. Tokens as likely as the k-th stay too, so ties may leave more than k.
  *
- * Source: Fan et al., arXiv:1805.04833 §5; `TopKLogitsWarper` of transformers, ties included.
+ * Source: Fan et al., arXiv:1805.04833; `TopKLogitsWarper` of transformers, ties included.
  *
  * @param logits - `[V]`
  * @param topK - how many to keep; 0, or V and more, keeps all

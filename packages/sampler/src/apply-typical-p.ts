@@ -6,7 +6,7 @@ import { selectByWeight } from './select-by-weight.ts';
  * Keeps the tokens whose surprise, -log p, lies nearest to the entropy of the distribution, until their probabilities
  * together reach `typicalP`. It may rule out the most likely token. Equally near tokens stay together.
  *
- * Source: Meister et al., arXiv:2202.00666 §5; `TypicalLogitsWarper` of transformers.
+ * Source: Meister et al., arXiv:2202.00666; `TypicalLogitsWarper` of transformers.
  *
  * @param logits - `[V]`
  * @param typicalP - above 0, at most 1; 1 keeps all
