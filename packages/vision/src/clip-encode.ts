@@ -56,15 +56,15 @@ export type ClipObserver = (name: string, tensor: FloatTensor) => void;
  * @throws Phi3Error `OPTION_UNKNOWN`
  * @example
  * // A tower of one layer, which is not run: only the embedding and its LayerNorm are left.
- * const config = { hiddenSize: 2, intermediateSize: 8, numHiddenLayers: 1, numAttentionHeads: 1, imageSize: 1, patchSize: 1, layerNormEps: 1e-9 };
- * const weights = {
+ * const tiny = { hiddenSize: 2, intermediateSize: 8, numHiddenLayers: 1, numAttentionHeads: 1, imageSize: 1, patchSize: 1, layerNormEps: 1e-9 };
+ * const tinyWeights = {
  *   classEmbedding: { data: new Float32Array(2), shape: [2] },
  *   patchEmbedding: { data: Float32Array.of(1, 1, 1, 0, 0, 0), shape: [2, 3, 1, 1] },
  *   positionEmbedding: { data: new Float32Array(4), shape: [2, 2] },
  *   preLayerNorm: { weight: { data: Float32Array.of(1, 1), shape: [2] }, bias: { data: new Float32Array(2), shape: [2] } },
  *   layers: [],
  * };
- * clipEncode({ data: Float32Array.of(1, 2, 3), shape: [3, 1, 1] }, weights, config).data; // => [1, -1]
+ * clipEncode({ data: Float32Array.of(1, 2, 3), shape: [3, 1, 1] }, tinyWeights, tiny).data; // => [1, -1]
  */
 export function clipEncode(
   pixels: FloatTensor,
@@ -152,8 +152,8 @@ function expectPixels(pixels: FloatTensor, { imageSize }: ClipConfig): void {
     throw new ImageError({
       code: 'IM_PIXELS',
       function: 'clipEncode',
-      argument: 'pixels',
-      expected: `finite values, at element ${bad} too`,
+      argument: `pixels.data[${bad}]`,
+      expected: 'a finite number',
       got: pixels.data[bad],
     });
   }

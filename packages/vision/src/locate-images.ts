@@ -43,7 +43,7 @@ export function locateImages(ids: ArrayLike<number>, imageTokenCounts: readonly 
       code: 'IM_COUNT',
       function: 'locateImages',
       argument: 'ids',
-      expected: `ids of ${imageTokenCounts.length} images`,
+      expected: `as many runs of negative ids as images (${imageTokenCounts.length})`,
       got: runs.length,
     });
   }
@@ -53,7 +53,7 @@ export function locateImages(ids: ArrayLike<number>, imageTokenCounts: readonly 
         code: 'IM_TOKENS',
         function: 'locateImages',
         argument: 'ids',
-        expected: `${imageTokenCounts[index]} ids for image ${index + 1}`,
+        expected: `a run of ${imageTokenCounts[index]} for image ${index + 1}`,
         got: length,
       });
     }

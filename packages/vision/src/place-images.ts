@@ -24,7 +24,7 @@ export function placeImages(
       code: 'IM_COUNT',
       function: 'placeImages',
       argument: 'pieces',
-      expected: `${imageTokenCounts.length + 1} pieces of text around ${imageTokenCounts.length} images`,
+      expected: `one piece of text more than images (${imageTokenCounts.length})`,
       got: pieces.length,
     });
   }

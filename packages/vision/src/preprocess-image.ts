@@ -23,8 +23,8 @@ export interface PreprocessedImage {
 /**
  * All of Phi-3-vision's image preprocessing: HD transform, normalisation, global view, cutting into crops.
  *
- * Source: `image_processing_phi3_v.py` (`Phi3VImageProcessor.preprocess`), run with Pillow 9.4 and torch 1.13 on a CPU with
- * AVX2: equal to it bit for bit.
+ * Source: `image_processing_phi3_v.py` (`Phi3VImageProcessor.preprocess`). Equal bit for bit to what Pillow 9.4 and torch
+ * 1.13 computed for the reference data; on another processor torch itself may round the global view otherwise, by 3e-7.
  *
  * @param image - 8-bit RGB
  * @param options - `numCrops`: 16 for Phi-3-vision, 4 for Phi-3.5-vision; from 1 to 64

@@ -16,8 +16,8 @@ interface Taps {
  * however strong the reduction. Overshoot is kept.
  *
  * Source: `image_processing_phi3_v.py`. In the HD transform width and height are multiples of 336, so the weights are
- * exactly (0, 1, 0, 0) or (-3/32, 19/32, 19/32, -3/32), and the sums are rounded in the order of torch's CPU kernel, which
- * makes the global view equal to the bit. For other sizes the weights may differ from torch's by their rounding.
+ * exactly (0, 1, 0, 0) or (-3/32, 19/32, 19/32, -3/32), and the sums are rounded as torch 1.13 did for the reference data,
+ * which makes the global view equal to the bit. For other sizes the weights may differ from torch's by their rounding.
  *
  * @param pixels - `[channels, height, width]`
  * @param height - of the result
@@ -79,8 +79,9 @@ export function resizeBicubicGlobal(
 }
 
 /**
- * Four products summed as torch's kernel for AVX2 does: the second is rounded, the others enter by fused multiply-add. The
- * product of two float32 is exact in float64, so rounding each sum to float32 is that operation.
+ * Four products summed in the order that reproduces torch 1.13's recorded numbers to the bit: the second is rounded, the
+ * others enter by fused multiply-add. The product of two float32 is exact in float64, so rounding each sum to float32 is
+ * that operation.
  */
 function weightedSum(samples: Float32Array, weights: Float32Array, first: number): number {
   const second = Math.fround(samples[1]! * weights[first + 1]!);

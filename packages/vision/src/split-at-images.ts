@@ -52,7 +52,7 @@ export function splitAtImages(text: string, numImages: number): string[] {
       code: 'IM_COUNT',
       function: 'splitAtImages',
       argument: 'text',
-      expected: `${numImages} image placeholders, one per image`,
+      expected: `as many image placeholders as images (${numImages})`,
       got: numbers.length,
     });
   }
