@@ -1,4 +1,23 @@
 export { type ByteSource, expectReadable } from './byte-source.ts';
+export { configFromGguf } from './config/config-from-gguf.ts';
+export { type ConfigErrorCode, configErrorCodes } from './config/error-codes.ts';
+export { expectVocabularyFits } from './config/expect-vocabulary-fits.ts';
+export type {
+  ClipVisionConfig,
+  CommonConfig,
+  ModelConfig,
+  Phi3Config,
+  Phi3SmallConfig,
+  Phi3VisionConfig,
+  PhiMoeConfig,
+  RopeScalingConfig,
+} from './config/model-config.ts';
+export {
+  type GenerationConfig,
+  type ParseGenerationConfigOptions,
+  parseGenerationConfig,
+} from './config/parse-generation-config.ts';
+export { type ParseConfigOptions, parsePhi3Config } from './config/parse-phi3-config.ts';
 export { createBlobSource } from './create-blob-source.ts';
 export { createByteSource } from './create-byte-source.ts';
 export { type WeightsErrorCode, weightsErrorCodes } from './error-codes.ts';

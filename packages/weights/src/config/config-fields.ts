@@ -170,7 +170,9 @@ export class ConfigFields {
     hint?: string,
   ): Phi3Error<ConfigErrorCode> {
     const key = this.prefix + name;
-    const where: ErrorLocation = { file: this.file, key: this.spelling.get(key) ?? key };
+    const index = /\[\d+\]$/.exec(key)?.[0] ?? '';
+    const spelled = this.spelling.get(key.slice(0, key.length - index.length));
+    const where: ErrorLocation = { file: this.file, key: spelled === undefined ? key : spelled + index };
     return new Phi3Error({ code, function: this.functionName, expected, got, where, ...(hint ? { hint } : {}) });
   }
 }
