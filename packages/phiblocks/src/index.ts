@@ -1,1 +1,12 @@
-export {};
+export * from '@phiblocks/block-sparse-attention';
+export * from '@phiblocks/gqa';
+export * from '@phiblocks/longrope';
+export * from '@phiblocks/mixture-of-experts';
+export * from '@phiblocks/runtime';
+export * from '@phiblocks/sampler';
+export * from '@phiblocks/tensor';
+export * from '@phiblocks/tokenizer';
+export * from '@phiblocks/vision';
+// Both packages have a type of this name; the one that is read from a file is meant.
+export type { GgufVocabulary } from '@phiblocks/weights';
+export * from '@phiblocks/weights';

@@ -1,1 +1,2 @@
-export {};
+export * from '@phiblocks/runtime/node';
+export * from '@phiblocks/weights/node';

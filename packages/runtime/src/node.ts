@@ -1,1 +1,87 @@
-export {};
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Phi3Error } from '@phiblocks/tensor';
+import { parseTokenizerJson, type Tokenizer } from '@phiblocks/tokenizer';
+import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/node';
+import { type Checkpoint, openCheckpointFiles, openGgufCheckpoint, openGgufTokenizer } from './checkpoint.ts';
+import { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
+
+/**
+ * Opens a checkpoint on disk: a directory in the published layout, or a `.gguf` file. In a directory of the Hugging Face
+ * cache the links into its own `blobs` folder are followed; any other link that leads out of the directory is an error.
+ *
+ * @param path - the directory or file
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path; otherwise as `openCheckpointFiles` and
+ * `openGgufCheckpoint`
+ */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  if (!(await isDirectory('openCheckpoint', path))) return openGgufCheckpoint(await openFileSource(path));
+  return openCheckpointFiles({
+    name: basename(resolve(path)),
+    open: async (name) => ((await exists(join(path, name))) ? openFileSource(join(path, name)) : undefined),
+    openWeights: () => openSafetensorsDirectory(path, { allowCacheLinks: true }),
+  });
+}
+
+/**
+ * Loads a model from disk.
+ *
+ * @param path - a directory in the published layout, or a `.gguf` file
+ * @param options - backend, progress, signal, chat template, another attention
+ * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`
+ */
+export async function loadModel(path: string, options?: LanguageModelOptions): Promise<LanguageModel> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return await createLanguageModel(checkpoint, options);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/**
+ * Reads only the tokenizer of a checkpoint.
+ *
+ * @param path - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), or a `.gguf`
+ * file
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_FILE_MISSING`, and the codes of `@phiblocks/tokenizer`
+ */
+export async function openTokenizer(path: string): Promise<Tokenizer> {
+  const directory = await isDirectory('openTokenizer', path);
+  if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openFileSource(path));
+  const file = directory ? join(path, 'tokenizer.json') : path;
+  if (!(await exists(file))) {
+    throw new Phi3Error({
+      code: 'CHECKPOINT_FILE_MISSING',
+      function: 'openTokenizer',
+      expected: 'tokenizer.json',
+      where: { file: path },
+    });
+  }
+  const configFile = join(dirname(file), 'tokenizer_config.json');
+  const tokenizerConfig = (await exists(configFile)) ? await readFile(configFile) : undefined;
+  return parseTokenizerJson(await readFile(file), { tokenizerConfig });
+}
+
+async function isDirectory(functionName: string, path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (cause) {
+    throw new Phi3Error({
+      code: 'CHECKPOINT_NOT_FOUND',
+      function: functionName,
+      expected: 'a checkpoint directory or a file',
+      got: path,
+      where: { file: path },
+      cause,
+    });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { detokenizeCommand } from './commands/detokenize.ts';
+import { generateCommand } from './commands/generate.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { logitsCommand } from './commands/logits.ts';
+import { tokenizeCommand } from './commands/tokenize.ts';
+
+/** The command line as a value; nothing runs until it is parsed. */
+export function createProgram(): Command {
+  const program = new Command('phiblocks')
+    .description('Run and look into models of the Phi-3 family.')
+    .version(packageJson.version)
+    .showHelpAfterError(false)
+    .helpCommand('help [command]', 'explain a command');
+  for (const command of [
+    generateCommand(),
+    logitsCommand(),
+    tokenizeCommand(),
+    detokenizeCommand(),
+    inspectCommand(),
+  ]) {
+    program.addCommand(command);
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      // One line, with the code that scripts look for.
+      outputError: (text, write) => {
+        const line = text
+          .trim()
+          .replace(/^error: /, '')
+          .replace(/\s*\n\s*/g, ' ');
+        write(`phiblocks: USAGE ${line}\n`);
+      },
+    });
+  }
+  return program;
+}

@@ -1,0 +1,207 @@
+import { isPhi3Error, Phi3Error } from '@phiblocks/tensor';
+import {
+  type AddedTokenRules,
+  type ChatTemplateName,
+  createGgufTokenizer,
+  detectChatTemplate,
+  parseTokenizerJson,
+  type Tokenizer,
+} from '@phiblocks/tokenizer';
+import {
+  type ByteSource,
+  configFromGguf,
+  expectVocabularyFits,
+  type GenerationConfig,
+  type GgufFile,
+  ggufVocabulary,
+  type ModelConfig,
+  openGguf,
+  openSafetensors,
+  openShardedSafetensors,
+  parseGenerationConfig,
+  parsePhi3Config,
+  untrustedChatTemplate,
+  type WeightSource,
+  withCheckpointNames,
+} from '@phiblocks/weights';
+import { chatTemplateSource } from './chat-template-source.ts';
+
+/** A checkpoint, opened: its description is read and validated, its weights are read when a model asks for them. */
+export interface Checkpoint {
+  readonly name: string;
+  readonly format: 'safetensors' | 'gguf';
+  readonly config: ModelConfig;
+  /** `generation_config.json`; undefined where there is none, as in every GGUF file. */
+  readonly generationConfig: GenerationConfig | undefined;
+  /** By the names of the published layout, also for GGUF. */
+  readonly weights: WeightSource;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplateName | undefined;
+  /** What was accepted but should be known, in sentences. */
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Files by name: a directory, dropped files, a store. */
+export interface CheckpointFiles {
+  /** For messages. */
+  readonly name: string;
+  /** The file of that name, or undefined where there is none. */
+  open(fileName: string): Promise<ByteSource | undefined>;
+  /** Opens the weights, where the place has a stricter way than by name (links, revisions). */
+  openWeights?: (() => Promise<WeightSource>) | undefined;
+}
+
+/** Descriptions are read whole; a larger one is not a description. tokenizer.json of the family is below 2 MB. */
+const longestDescription = 128 * 2 ** 20;
+
+/**
+ * Opens a checkpoint in the published layout: `config.json`, `model.safetensors` or `model.safetensors.index.json` with its
+ * shards, and, where present, `generation_config.json`, `tokenizer.json`, `tokenizer_config.json`.
+ *
+ * @throws Phi3Error `CHECKPOINT_FILE_MISSING` without a configuration or weights; the codes of `@phiblocks/weights` and
+ * `@phiblocks/tokenizer` for faults in the files
+ */
+export async function openCheckpointFiles(files: CheckpointFiles): Promise<Checkpoint> {
+  const readFile = async (name: string): Promise<Uint8Array | undefined> => {
+    const source = await files.open(name);
+    if (!source) return undefined;
+    try {
+      return await readDescription(source, name);
+    } finally {
+      await source.close();
+    }
+  };
+
+  const configBytes = await readFile('config.json');
+  if (!configBytes) throw missingFile(files.name, 'config.json');
+  const config = parsePhi3Config(configBytes);
+  const generationBytes = await readFile('generation_config.json');
+  const generationConfig = generationBytes && parseGenerationConfig(generationBytes, { vocabSize: config.vocabSize });
+  const tokenizerBytes = await readFile('tokenizer.json');
+  const tokenizerConfig = await readFile('tokenizer_config.json');
+  const tokenizer = tokenizerBytes && parseTokenizerJson(tokenizerBytes, { tokenizerConfig });
+  expectVocabularyFits(config, { numTokens: tokenizer?.vocabSize });
+  const templateFile = await readFile('chat_template.jinja');
+  const template = templateFile
+    ? new TextDecoder().decode(templateFile)
+    : tokenizerConfig && chatTemplateSource(tokenizerConfig);
+  const warnings = [...config.warnings, ...(generationConfig?.warnings ?? []), ...warningsOf(tokenizer)];
+  const chatTemplate = chatTemplateOf(template, warnings);
+
+  const weights = await (files.openWeights?.() ?? openWeights(files, readFile));
+  return {
+    name: files.name,
+    format: 'safetensors',
+    config,
+    generationConfig,
+    weights,
+    tokenizer,
+    chatTemplate,
+    warnings: [...warnings, ...weights.warnings],
+    close: () => weights.close(),
+  };
+}
+
+async function readDescription(source: ByteSource, name: string): Promise<Uint8Array> {
+  if (source.sizeInBytes > longestDescription) {
+    throw new Phi3Error({
+      code: 'CHECKPOINT_FILE_TOO_LARGE',
+      function: 'openCheckpoint',
+      expected: `at most ${longestDescription} bytes`,
+      got: source.sizeInBytes,
+      where: { file: name },
+    });
+  }
+  return source.read(0, source.sizeInBytes);
+}
+
+async function openWeights(
+  files: CheckpointFiles,
+  readFile: (name: string) => Promise<Uint8Array | undefined>,
+): Promise<WeightSource> {
+  const single = await files.open('model.safetensors');
+  if (single) return openSafetensors(single);
+  const index = await readFile('model.safetensors.index.json');
+  if (!index) throw missingFile(files.name, 'model.safetensors');
+  return openShardedSafetensors(index, (name) => files.open(name));
+}
+
+/**
+ * Opens a checkpoint that is one GGUF file of architecture phi3: configuration, tokenizer and weights come from it.
+ *
+ * @throws Phi3Error the codes of `@phiblocks/weights` and `@phiblocks/tokenizer` for faults in the file
+ */
+export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
+  const gguf = await openGguf(source);
+  try {
+    const config = await configFromGguf(gguf);
+    const warnings = [...config.warnings, ...gguf.warnings];
+    const chatTemplate = chatTemplateOf(untrustedChatTemplate(gguf), warnings);
+    const tokenizer = ggufTokenizer(gguf, chatTemplate);
+    expectVocabularyFits(config, { numTokens: tokenizer.vocabSize });
+    return {
+      name: source.name,
+      format: 'gguf',
+      config,
+      generationConfig: undefined,
+      weights: withCheckpointNames(gguf),
+      tokenizer,
+      chatTemplate,
+      warnings: [...warnings, ...warningsOf(tokenizer)],
+      close: () => gguf.close(),
+    };
+  } catch (error) {
+    await gguf.close();
+    throw error;
+  }
+}
+
+/** Reads only the tokenizer of a GGUF file, and closes it. */
+export async function openGgufTokenizer(source: ByteSource): Promise<Tokenizer> {
+  const gguf = await openGguf(source);
+  try {
+    return ggufTokenizer(gguf, chatTemplateOf(untrustedChatTemplate(gguf), []));
+  } finally {
+    await gguf.close();
+  }
+}
+
+/** GGUF does not say which added tokens swallow white space. The chat format tells which release the file was made of. */
+function ggufTokenizer(gguf: GgufFile, chatTemplate: ChatTemplateName | undefined): Tokenizer {
+  const rules = new Map<ChatTemplateName | undefined, AddedTokenRules>([
+    ['phi-3-mini-first-release', 'phi-3-mini-first-release'],
+    ['phi-3-mini', 'phi-3-mini'],
+    ['phi-3-medium', 'phi-3-medium'],
+    ['phi-3.5-mini', 'phi-3-mini'],
+    ['phi-3-vision', 'phi-3-vision'],
+  ]);
+  const { scores = [], tokenTypes = [], ...vocabulary } = ggufVocabulary(gguf);
+  return createGgufTokenizer({ ...vocabulary, scores, tokenTypes }, { addedTokenRules: rules.get(chatTemplate) });
+}
+
+function warningsOf(tokenizer: Tokenizer | undefined): string[] {
+  return tokenizer ? tokenizer.warnings.map((warning) => warning.message) : [];
+}
+
+/** Templates from files are never run: a published one is recognised by its text, another one is left out and said. */
+function chatTemplateOf(source: string | undefined, warnings: string[]): ChatTemplateName | undefined {
+  if (source === undefined) return undefined;
+  try {
+    return detectChatTemplate(source);
+  } catch (error) {
+    if (!isPhi3Error(error)) throw error;
+    warnings.push(`${error.message} Chat needs the name of a published template.`);
+    return undefined;
+  }
+}
+
+function missingFile(checkpoint: string, file: string): Phi3Error {
+  return new Phi3Error({
+    code: 'CHECKPOINT_FILE_MISSING',
+    function: 'openCheckpoint',
+    expected: file,
+    where: { file: checkpoint },
+    hint: 'A checkpoint is a directory with config.json and model.safetensors (or its index and shards), or a .gguf file.',
+  });
+}

@@ -1,0 +1,21 @@
+/** The codes of this package and what they mean. Codes of blocks and files are listed by their own packages. */
+export const runtimeErrorCodes = {
+  ABORTED: 'The signal stopped the work; what was complete is kept.',
+  CHAT_TEMPLATE_MISSING: 'The checkpoint names no published chat format and none was given.',
+  CHECKPOINT_FILE_MISSING: 'A file that every checkpoint needs is not there.',
+  CHECKPOINT_FILE_TOO_LARGE: 'A description (configuration, tokenizer, index) is larger than any can be.',
+  CHECKPOINT_JSON: 'A description of the checkpoint is not valid JSON.',
+  CHECKPOINT_NOT_FOUND: 'There is no directory or file at the path.',
+  CTX_OVERFLOW: 'The tokens do not fit into the context length.',
+  GENERATION_EMPTY: 'The generation was read to its end before.',
+  HANDLE_INVALID: 'A handle was freed, or belongs to another backend.',
+  MODEL_TENSOR_MISSING: 'The checkpoint lacks tensors that its configuration calls for.',
+  MODEL_TENSOR_SHAPE: 'A tensor has another shape than the configuration implies.',
+  MODEL_TYPE_UNSUPPORTED: 'The runtime has no model for this model_type.',
+  PROMPT_EMPTY: 'There is no token to start from.',
+  SESSION_BUSY: 'The session is in use; try again when the other call has ended.',
+  SESSION_DISPOSED: 'The session was disposed.',
+  STEP_ENDED: 'The step of the backend has ended.',
+  TOKEN_ID_RANGE: 'A token id is not a row of the embedding.',
+  TOKENIZER_MISSING: 'The checkpoint has no tokenizer, and text was asked for.',
+} as const;

@@ -1,0 +1,317 @@
+import { createSampler, type SamplerOptions, type TokenLogprob } from '@phiblocks/sampler';
+import { ArgumentError, expectKnownOptions, isPhi3Error, Phi3Error } from '@phiblocks/tensor';
+import type { ChatMessage } from '@phiblocks/tokenizer';
+import type { LanguageModel } from './language-model.ts';
+import {
+  expectNotAborted,
+  expectTokenIds,
+  expectWholeNumber,
+  type PrefillProgress,
+  type Sequence,
+} from './sequence.ts';
+import { createStopStringFilter } from './stop-strings.ts';
+
+/** What to generate from (exactly one of the first three), when to stop, and how to choose tokens. */
+export interface GenerateOptions extends Omit<SamplerOptions, 'eosTokenIds'> {
+  /** Text to continue. Special tokens written in it are recognised; the tokenizer adds what it adds (BOS or nothing). */
+  readonly prompt?: string | undefined;
+  /** Token ids to continue, taken as they are. */
+  readonly promptIds?: ArrayLike<number> | undefined;
+  /** A conversation to answer, in the chat format of the checkpoint. Special tokens written in it stay plain text. */
+  readonly messages?: readonly ChatMessage[] | undefined;
+  /** How many tokens at most; 0 reads the prompt only. Default: that of generation_config, else 256. */
+  readonly maxNewTokens?: number | undefined;
+  /** Strings that end the text; they do not appear in it. */
+  readonly stop?: readonly string[] | undefined;
+  /** Ids that end the text. Default: those of generation_config, else of the configuration. */
+  readonly stopTokenIds?: readonly number[] | undefined;
+  /** Goes on past the stop ids. */
+  readonly ignoreEos?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told after each chunk of the prompt. */
+  readonly onPrefill?: ((progress: PrefillProgress) => void) | undefined;
+}
+
+/**
+ * Why generation ended: a stop id or stop string; `maxNewTokens`; the context is full; the signal.
+ */
+export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
+
+/** A token, as soon as it is chosen. */
+export interface GeneratedToken {
+  readonly type: 'token';
+  readonly id: number;
+  /** The text that became final with this token; may be empty while a character or a stop string is incomplete. */
+  readonly text: string;
+  /** Natural logarithm of its probability before any sampling step; with the option `logprobs`. */
+  readonly logprob?: number | undefined;
+  readonly topLogprobs?: readonly TokenLogprob[] | undefined;
+}
+
+/** The last item of a generation. */
+export interface GenerationEnd {
+  readonly type: 'end';
+  /** Text that was still held back; all `text` of the tokens and this make `text`. */
+  readonly tail: string;
+  readonly text: string;
+  readonly promptIds: readonly number[];
+  /** Every chosen id, a stop id included. */
+  readonly ids: readonly number[];
+  readonly finishReason: FinishReason;
+  readonly usage: Usage;
+  readonly timings: Timings;
+  /** The seed of the sampler, also where none was given. */
+  readonly seed: number;
+  /** What was done otherwise than asked, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** Prompt tokens that the session held already and did not run again. */
+  readonly cachedPromptTokens: number;
+  readonly completionTokens: number;
+  readonly totalTokens: number;
+}
+
+/** Wall-clock times; the time that the consumer takes between two items is not counted. */
+export interface Timings {
+  readonly promptMs: number;
+  readonly decodeMs: number;
+  /** Tokens of the prompt that were run, per second of `promptMs`. */
+  readonly promptTokensPerSecond: number;
+  /** Tokens after the first, per second of `decodeMs`. */
+  readonly decodeTokensPerSecond: number;
+}
+
+/** The items of a generation: tokens, then one end. Leaving the loop early stops the work. */
+export type Generation = AsyncGenerator<GeneratedToken | GenerationEnd, void, undefined>;
+
+const optionNames: readonly (keyof GenerateOptions)[] = [
+  'prompt',
+  'promptIds',
+  'messages',
+  'maxNewTokens',
+  'stop',
+  'stopTokenIds',
+  'ignoreEos',
+  'signal',
+  'onPrefill',
+];
+
+const samplerOptionNames = [
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'typicalP',
+  'repetitionPenalty',
+  'presencePenalty',
+  'frequencyPenalty',
+  'noRepeatNgramSize',
+  'logitBias',
+  'minNewTokens',
+  'seed',
+  'logprobs',
+] as const satisfies readonly (keyof SamplerOptions)[];
+
+/**
+ * Generates behind a prompt on a sequence: keeps what the sequence has in common with the prompt, runs the rest, then
+ * chooses and runs token by token. It works only as fast as its consumer asks.
+ *
+ * @throws Phi3Error on the first `next()`: `OPTION_UNKNOWN`, `CTX_OVERFLOW` for a prompt beyond the context,
+ * `TOKEN_ID_RANGE`, `PROMPT_EMPTY`, `TOKENIZER_MISSING`, `CHAT_TEMPLATE_MISSING`, the sampler's codes, `NUM_NAN`
+ * @throws ArgumentError `ARGUMENT` for values out of range
+ */
+export async function* generateOnSequence(
+  model: LanguageModel,
+  sequence: Sequence,
+  options: GenerateOptions,
+): Generation {
+  const plan = planGeneration(model, sequence, options);
+  const { promptIds, sampler, stopFilter, maxNewTokens, stopIds, warnings } = plan;
+  const ids: number[] = [];
+  let text = '';
+  let finishReason: FinishReason = plan.reachesContext ? 'context' : 'length';
+  let cachedPromptTokens = 0;
+  let promptMs = 0;
+  let decodeMs = 0;
+
+  const decoder = model.tokenizer?.createStreamDecoder({ skipSpecialTokens: true });
+  // The text continues that of the prompt: a space between the two is kept. Behind a special token it starts afresh.
+  if (decoder && !endsWithSpecialToken(model, promptIds)) for (const id of promptIds) decoder.push(id);
+
+  try {
+    expectNotAborted('generate', options.signal);
+    let started = performance.now();
+    cachedPromptTokens = sequence.keepCommonPrefix(promptIds);
+    let logits = await sequence.advance(promptIds.slice(cachedPromptTokens), {
+      signal: options.signal,
+      onProgress: options.onPrefill,
+    });
+    promptMs = performance.now() - started;
+
+    while (ids.length < maxNewTokens) {
+      started = performance.now();
+      const chosen = sampler.sample(logits.data, { promptIds, generatedIds: ids });
+      ids.push(chosen.id);
+      const isStop = stopIds.has(chosen.id);
+      const shown = isStop || !decoder ? { text: '', stopped: false } : stopFilter.push(decoder.push(chosen.id));
+      text += shown.text;
+      decodeMs += performance.now() - started;
+      yield {
+        type: 'token',
+        id: chosen.id,
+        text: shown.text,
+        logprob: chosen.logprob,
+        topLogprobs: chosen.topLogprobs,
+      };
+      if (isStop || shown.stopped) {
+        finishReason = 'stop';
+        break;
+      }
+      if (ids.length === maxNewTokens) break; // the last token need not be run
+      started = performance.now();
+      logits = await sequence.advance([chosen.id], { signal: options.signal });
+      decodeMs += performance.now() - started;
+    }
+  } catch (error) {
+    if (!isPhi3Error(error, 'ABORTED')) throw error;
+    finishReason = 'aborted';
+  }
+
+  const stopped = finishReason === 'stop' && !stopIds.has(ids.at(-1)!);
+  const last = stopped || !decoder ? { text: '', stopped: false } : stopFilter.push(decoder.flush());
+  const tail = last.text + (last.stopped ? '' : stopFilter.flush());
+  const ranTokens = promptIds.length - cachedPromptTokens;
+  yield {
+    type: 'end',
+    tail,
+    text: text + tail,
+    promptIds,
+    ids,
+    finishReason,
+    usage: {
+      promptTokens: promptIds.length,
+      cachedPromptTokens,
+      completionTokens: ids.length,
+      totalTokens: promptIds.length + ids.length,
+    },
+    timings: {
+      promptMs,
+      decodeMs,
+      promptTokensPerSecond: perSecond(ranTokens, promptMs),
+      decodeTokensPerSecond: perSecond(ids.length - 1, decodeMs),
+    },
+    seed: sampler.seed,
+    warnings,
+  };
+}
+
+/** Everything that can be wrong about the options is found here, before any work. */
+function planGeneration(model: LanguageModel, sequence: Sequence, options: GenerateOptions) {
+  expectKnownOptions('generate', options, [...optionNames, ...samplerOptionNames]);
+  const warnings: string[] = [];
+  const promptIds = promptOf(model, options, warnings);
+  expectTokenIds('generate', promptIds, model.config.vocabSize);
+  const room = sequence.contextLength - promptIds.length;
+  if (room < 0) {
+    throw new Phi3Error({
+      code: 'CTX_OVERFLOW',
+      function: 'generate',
+      argument: 'prompt',
+      expected: `at most ${sequence.contextLength} tokens, the context length`,
+      got: promptIds.length,
+      hint: 'Shorten the prompt, or open the session with a longer contextLength where the model allows it.',
+    });
+  }
+  const asked = options.maxNewTokens ?? model.generationConfig?.maxNewTokens ?? 256;
+  expectWholeNumber('generate', 'maxNewTokens', asked, 0, Number.MAX_SAFE_INTEGER);
+  if (asked > room && options.maxNewTokens !== undefined) {
+    warnings.push(`maxNewTokens ${asked} was lowered to ${room}: the context holds ${sequence.contextLength} tokens`);
+  }
+  const eosTokenIds = options.stopTokenIds ?? model.stopTokenIds;
+  expectTokenIds('generate', eosTokenIds, model.config.vocabSize);
+  const stopFilter = createStopStringFilter(options.stop ?? []);
+  if (options.stop?.length && !model.tokenizer) throw tokenizerMissing('stop');
+  const samplerOptions = Object.fromEntries(
+    samplerOptionNames.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
+  );
+  const sampler = createSampler({ ...samplerOptions, eosTokenIds });
+  return {
+    promptIds,
+    warnings,
+    sampler,
+    stopFilter,
+    stopIds: new Set(options.ignoreEos ? [] : eosTokenIds),
+    maxNewTokens: Math.min(asked, room),
+    reachesContext: asked > room,
+  };
+}
+
+function promptOf(model: LanguageModel, options: GenerateOptions, warnings: string[]): number[] {
+  const given = (['prompt', 'promptIds', 'messages'] as const).filter((name) => options[name] !== undefined);
+  if (given.length !== 1) {
+    throw new ArgumentError({
+      function: 'generate',
+      argument: 'options',
+      expected: 'exactly one of prompt, promptIds and messages',
+      got: given,
+    });
+  }
+  if (options.promptIds) return withStart(model, Array.from(options.promptIds), warnings);
+  if (!model.tokenizer) throw tokenizerMissing(given[0]!);
+  if (options.messages) return Array.from(model.encodeChat(options.messages));
+  return withStart(model, Array.from(model.tokenizer.encode(options.prompt!)), warnings);
+}
+
+/** An empty prompt starts from the model's begin-of-sequence token; without one it is an error. */
+function withStart(model: LanguageModel, ids: number[], warnings: string[]): number[] {
+  if (ids.length > 0) return ids;
+  const start = model.generationConfig?.bosTokenId ?? model.config.bosTokenId;
+  if (start === undefined) {
+    throw new Phi3Error({
+      code: 'PROMPT_EMPTY',
+      function: 'generate',
+      argument: 'prompt',
+      expected: 'at least one token',
+      got: 0,
+      hint: 'The model names no begin-of-sequence token to start from.',
+    });
+  }
+  warnings.push(`the empty prompt was replaced by the begin-of-sequence token ${start}`);
+  return [start];
+}
+
+function endsWithSpecialToken(model: LanguageModel, ids: readonly number[]): boolean {
+  const last = ids.at(-1);
+  return last === undefined || model.tokenizer!.decode([last], { skipSpecialTokens: true }) === '';
+}
+
+function tokenizerMissing(argument: string): Phi3Error {
+  return new Phi3Error({
+    code: 'TOKENIZER_MISSING',
+    function: 'generate',
+    argument,
+    expected: 'a checkpoint with a tokenizer',
+    hint: 'Put tokenizer.json beside the weights, or give promptIds.',
+  });
+}
+
+function perSecond(count: number, elapsedMs: number): number {
+  return count > 0 && elapsedMs > 0 ? (1000 * count) / elapsedMs : 0;
+}
+
+/**
+ * Runs a generation to its end.
+ *
+ * @returns its last item: the whole text, the ids, why it ended
+ */
+export async function collect(generation: Generation): Promise<GenerationEnd> {
+  for await (const item of generation) if (item.type === 'end') return item;
+  throw new Phi3Error({
+    code: 'GENERATION_EMPTY',
+    function: 'collect',
+    expected: 'a generation that was not read before',
+  });
+}

@@ -1,0 +1,37 @@
+import type { FactorList } from '@phiblocks/longrope';
+import type { TensorHandle } from '@phiblocks/tensor';
+
+/** What one forward pass needs to know besides the tokens. The same for every model of the family. */
+export interface ForwardOptions {
+  /** Which rows of logits are wanted. The head is computed for these rows only; `none` still runs every layer. */
+  readonly logits: 'none' | 'last' | 'all';
+  /** The LongRoPE list for every position of this pass; `none` for models without one. */
+  readonly factorList: FactorList;
+  /** Keys go to the cache unrotated and are rotated when read, with the list of the pass that reads them. */
+  readonly rotateOnRead?: boolean | undefined;
+  /** Awaited before each layer: the place to step aside for other work and, by throwing, to stop. */
+  readonly betweenLayers?: (() => Promise<void>) | undefined;
+  /**
+   * Shows every named intermediate, for example `hidden.3` or `layers.0.qkvProj`. The handle may be read until the
+   * returned promise settles; afterwards it is freed.
+   */
+  readonly onTensor?: ((name: string, tensor: TensorHandle) => void | Promise<void>) | undefined;
+}
+
+/** Passes handles through and shows them to `onTensor`; `settled` waits until every observer has read. */
+export function createObserver(onTensor: ForwardOptions['onTensor']): {
+  observe(name: string, tensor: TensorHandle): TensorHandle;
+  settled(): Promise<void>;
+} {
+  let pending: (void | Promise<void>)[] = [];
+  return {
+    observe(name, tensor) {
+      if (onTensor) pending.push(onTensor(name, tensor));
+      return tensor;
+    },
+    async settled() {
+      if (pending.length > 0) await Promise.all(pending);
+      pending = [];
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { type Backend, type FloatTensor, Phi3Error, type TensorHandle, type WeightHandle } from '@phiblocks/tensor';
+import type { WeightSource } from '@phiblocks/weights';
+
+/** How far loading has come, told after each tensor. */
+export interface LoadProgress {
+  /** Key of the tensor just loaded, as the checkpoint spells it. */
+  readonly tensor: string;
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface LoadOptions {
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The tensors that a model wants, by checkpoint key, with the shapes its configuration implies. */
+export type TensorPlan = ReadonlyMap<string, readonly number[]>;
+
+/** Hands out the tensors of a checkpoint as handles of a backend. */
+export interface WeightLoader {
+  matrix(key: string): Promise<WeightHandle>;
+  vector(key: string): Promise<TensorHandle>;
+  /** Frees everything handed out so far. */
+  free(): void;
+}
+
+/**
+ * Checks a checkpoint against the plan of its model, tensor by tensor, before anything is read: every planned tensor must
+ * be there in the planned shape. Then loads tensors one at a time, so that memory peaks at the model plus one tensor.
+ *
+ * @param source - the checkpoint's tensors
+ * @param plan - what the model wants
+ * @throws Phi3Error `MODEL_TENSOR_MISSING` naming all missing tensors
+ * @throws Phi3Error `MODEL_TENSOR_SHAPE` naming the tensor and both shapes
+ */
+export function createWeightLoader(
+  source: WeightSource,
+  plan: TensorPlan,
+  backend: Backend,
+  { onProgress, signal }: LoadOptions,
+): WeightLoader {
+  checkPlan(source, plan);
+  let totalBytes = 0;
+  for (const key of plan.keys()) totalBytes += source.tensors.get(key)!.sizeInBytes;
+  let loadedBytes = 0;
+  const handles: (WeightHandle | TensorHandle)[] = [];
+
+  function loaded<Handle extends WeightHandle | TensorHandle>(key: string, handle: Handle): Handle {
+    handles.push(handle);
+    loadedBytes += source.tensors.get(key)!.sizeInBytes;
+    onProgress?.({ tensor: key, loadedBytes, totalBytes });
+    return handle;
+  }
+
+  return {
+    async matrix(key) {
+      signal?.throwIfAborted();
+      return loaded(key, backend.uploadWeight(await source.readMatrix(key)));
+    },
+    async vector(key) {
+      signal?.throwIfAborted();
+      const tensor: FloatTensor = await source.readFloats(key);
+      return loaded(key, backend.upload(tensor));
+    },
+    free() {
+      for (const handle of handles) backend.free(handle);
+      handles.length = 0;
+    },
+  };
+}
+
+function checkPlan(source: WeightSource, plan: TensorPlan): void {
+  const missing = [...plan.keys()].filter((key) => !source.tensors.has(key));
+  if (missing.length > 0) {
+    throw new Phi3Error({
+      code: 'MODEL_TENSOR_MISSING',
+      function: 'loadWeights',
+      expected: `${plan.size} tensors`,
+      got: missing,
+      where: { tensor: missing[0]! },
+      hint: 'The configuration and the weights do not belong together, or the checkpoint is incomplete.',
+    });
+  }
+  for (const [key, shape] of plan) {
+    const stored = source.tensors.get(key)!;
+    const same = stored.shape.length === shape.length && shape.every((size, axis) => size === stored.shape[axis]);
+    if (!same) {
+      throw new Phi3Error({
+        code: 'MODEL_TENSOR_SHAPE',
+        function: 'loadWeights',
+        expected: `shape [${shape.join(', ')}] by the configuration`,
+        got: stored.shape,
+        where: { file: stored.file, tensor: stored.name },
+      });
+    }
+  }
+}

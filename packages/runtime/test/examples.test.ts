@@ -1,0 +1,8 @@
+import { testExamples } from '@phiblocks/testing';
+import { parsePhi3Config } from '@phiblocks/weights';
+import * as api from '../src/index.ts';
+import { tinyConfig } from './tiny-checkpoint.ts';
+
+const tinyPhi3Config = parsePhi3Config(new TextEncoder().encode(JSON.stringify(tinyConfig)));
+
+testExamples(new URL('../src', import.meta.url), { ...api, tinyPhi3Config });
