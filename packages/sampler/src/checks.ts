@@ -44,9 +44,14 @@ export function rejectId(functionName: string, argument: string, id: unknown, vo
   });
 }
 
+/** Recognises arrays of another realm (a frame, a test runner's context) too, which `instanceof` would not. */
+function isFloat32Array(value: unknown): value is Float32Array {
+  return ArrayBuffer.isView(value) && (value as Float32Array)[Symbol.toStringTag] === 'Float32Array';
+}
+
 /** Throws unless logits are a Float32Array. */
 export function expectFloat32(functionName: string, logits: unknown): void {
-  if (!(logits instanceof Float32Array)) {
+  if (!isFloat32Array(logits)) {
     throw new ArgumentError({ function: functionName, argument: 'logits', expected: 'a Float32Array', got: logits });
   }
 }
@@ -83,7 +88,7 @@ export function rejectEmpty(functionName: string, vocabSize: number): never {
 export function copyLogits(functionName: string, logits: Float32Array, out: Float32Array | undefined): Float32Array {
   expectFloat32(functionName, logits);
   const copy = out ?? new Float32Array(logits.length);
-  if (!(copy instanceof Float32Array) || copy.length !== logits.length) {
+  if (!isFloat32Array(copy) || copy.length !== logits.length) {
     throw new ArgumentError({
       function: functionName,
       argument: 'out',

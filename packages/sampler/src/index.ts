@@ -12,7 +12,7 @@ export { applyTypicalP } from './apply-typical-p.ts';
 export { samplerErrorCodes } from './errors.ts';
 export type { TokenHistory } from './history.ts';
 export { logSumExp, type TokenLogprob, topLogProbabilities } from './log-probabilities.ts';
-export type { SamplerOptions } from './options.ts';
+export { type SamplerOptions, samplerOptionNames } from './options.ts';
 export { pickGreedy } from './pick-greedy.ts';
 export { pickRandom } from './pick-random.ts';
 export { createRandom, type Random, type RandomState } from './random.ts';

@@ -55,7 +55,8 @@ export interface ResolvedOptions {
   readonly logprobs: number | undefined;
 }
 
-const optionNames = [
+/** The name of every option: what `createSampler` accepts. */
+export const samplerOptionNames = [
   'logitBias',
   'repetitionPenalty',
   'frequencyPenalty',
@@ -77,7 +78,7 @@ export function resolveOptions(functionName: string, options: SamplerOptions): R
   if (typeof options !== 'object' || options === null) {
     throw new ArgumentError({ function: functionName, argument: 'options', expected: 'an object', got: options });
   }
-  expectKnownOptions(functionName, options, optionNames);
+  expectKnownOptions(functionName, options, samplerOptionNames);
   const {
     logitBias = {},
     repetitionPenalty = 1,

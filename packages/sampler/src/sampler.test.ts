@@ -18,6 +18,7 @@ import {
   pickRandom,
   type SamplerOptions,
   type SamplerState,
+  samplerOptionNames,
   softmax,
   type TokenHistory,
 } from './index.ts';
@@ -278,6 +279,13 @@ describe('createSampler', () => {
         expect(() => createSampler(options)).toThrow(`ARGUMENT createSampler(${argument}): expected`));
     }
 
+    it('RT-14 every name that it lists is accepted', () => {
+      const listed: Record<(typeof samplerOptionNames)[number], undefined> = Object.fromEntries(
+        samplerOptionNames.map((name) => [name, undefined]),
+      ) as never;
+      expect(createSampler(listed).sample(Float32Array.of(1, 2))).toEqual({ id: 1 });
+    });
+
     it('RT-14 an unknown option is an error that lists the known ones', () => {
       // @ts-expect-error the misspelling on purpose
       expect(() => createSampler({ top_p: 0.9 })).toThrow(
@@ -291,6 +299,14 @@ describe('createSampler', () => {
       expect(() => createSampler({ logprobs: 4 }).sample(new Float32Array(3))).toThrow(
         'ARGUMENT sample(logprobs): expected at most 3, the number of tokens, got 4',
       ));
+
+    it('a history that is none is an error', () => {
+      for (const history of [null, {}, { promptIds: [1] }, { promptIds: 3, generatedIds: [] }]) {
+        expect(() => createSampler({ temperature: 1 }).sample(new Float32Array(3), history as never)).toThrow(
+          /^ARGUMENT sample\(history\.\w+\): expected an array of token ids/,
+        );
+      }
+    });
 
     it('a bias or end token outside the vocabulary is an error', () => {
       expect(() => createSampler({ logitBias: { 3: 1 } }).sample(new Float32Array(3))).toThrow(

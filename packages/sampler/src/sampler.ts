@@ -10,7 +10,7 @@ import { divideByTemperature } from './apply-temperature.ts';
 import { keepTopK } from './apply-top-k.ts';
 import { keepTopP } from './apply-top-p.ts';
 import { keepTypicalP } from './apply-typical-p.ts';
-import { copyLogits, expectFloat32 } from './checks.ts';
+import { copyLogits, expectFloat32, expectIds } from './checks.ts';
 import type { TokenHistory } from './history.ts';
 import { expectCount, mostLikely, normalizerOf, type TokenLogprob } from './log-probabilities.ts';
 import { resolveOptions, type SamplerOptions } from './options.ts';
@@ -86,6 +86,8 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
     const { repetitionPenalty, frequencyPenalty, presencePenalty, noRepeatNgramSize, minNewTokens, temperature } =
       resolved;
     const { topK, topP, minP, typicalP } = resolved;
+    expectIds('sample', 'history.promptIds', history?.promptIds);
+    expectIds('sample', 'history.generatedIds', history.generatedIds);
     copyLogits('sample', logits, work);
     addLogitBias(work, resolved.logitBias, 'sample', 'logitBias');
     if (repetitionPenalty !== 1) penalizeRepetition(work, history, repetitionPenalty, counts, 'sample');
