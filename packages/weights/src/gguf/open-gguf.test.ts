@@ -232,6 +232,36 @@ describe('what is read', () => {
   });
 });
 
+describe('a file written by llama.cpp’s own package', () => {
+  const golden = (name: string): Uint8Array => readFileSync(new URL(`../../test/golden/${name}`, import.meta.url));
+
+  it('has the same metadata', async () => {
+    const gguf = await open(golden('gguf-py.gguf'));
+    expect(gguf.metadata.get('phi3.block_count')).toBe(32);
+    expect(gguf.metadata.get('large')).toBe(2n ** 60n);
+    expect(ggufVocabulary(gguf)).toMatchObject({
+      tokens: ['<unk>', 'é', '\ufeff', '▁x'],
+      scores: new Float32Array([0, -1, -2, 0.5]),
+      tokenTypes: new Int32Array([2, 1, 3, 6]),
+    });
+  });
+
+  it('gives the same weights in every format, to the last bit', async () => {
+    const gguf = await open(golden('gguf-py.gguf'));
+    const expected = new Float32Array(golden('gguf-py.expected.f32').slice().buffer);
+    let at = 0;
+    for (const name of gguf.tensors.keys()) {
+      const { data, shape } = await gguf.readFloats(name);
+      expect(shape).toEqual([2, 256]);
+      for (let i = 0; i < data.length; i++, at++) {
+        const isSame = data[i] === expected[at] || (Number.isNaN(data[i]) && Number.isNaN(expected[at]));
+        if (!isSame) expect.fail(`${name}[${i}]: got ${data[i]}, expected ${expected[at]}`);
+      }
+    }
+    expect([gguf.tensors.size, at]).toEqual([11, expected.length]);
+  });
+});
+
 describeWithShared('the published Phi-3 vocabulary', 'tokenizers/gguf/ggml-vocab-phi-3.gguf', () => {
   const openShared = async () =>
     openGguf(createByteSource(readFileSync(sharedPath('tokenizers/gguf/ggml-vocab-phi-3.gguf')), 'vocabulary.gguf'));
