@@ -1,5 +1,5 @@
 import type { IdBuffer } from './id-buffer.ts';
-import type { PairTable } from './pair-table.ts';
+import type { Merges } from './pair-table.ts';
 
 /** Up to this many symbols a plain scan for the best pair beats a heap. */
 const shortWord = 24;
@@ -16,14 +16,14 @@ const positionSpan = 2 ** 28;
  * linked list, O(n log n).
  */
 export class BpeMerger {
-  readonly #pairs: PairTable;
+  readonly #merges: Merges;
   #symbols = new Int32Array(64);
   #count = 0;
   readonly #priorities = new Int32Array(shortWord);
   readonly #found = new Int32Array(shortWord);
 
-  constructor(pairs: PairTable) {
-    this.#pairs = pairs;
+  constructor(merges: Merges) {
+    this.#merges = merges;
   }
 
   add(id: number): void {
@@ -45,16 +45,16 @@ export class BpeMerger {
   }
 
   #finishShort(out: IdBuffer): void {
-    const pairs = this.#pairs;
-    const slots = pairs.slots;
+    const merges = this.#merges;
+    const { priorities: priorityOf, results } = merges;
     const symbols = this.#symbols;
     const priorities = this.#priorities;
     const found = this.#found;
     let count = this.#count;
     for (let i = 0; i + 1 < count; i++) {
-      const slot = pairs.find(symbols[i]!, symbols[i + 1]!);
-      found[i] = slot;
-      priorities[i] = slot < 0 ? none : slots[slot + 2]!;
+      const merge = merges.find(symbols[i]!, symbols[i + 1]!);
+      found[i] = merge;
+      priorities[i] = merge < 0 ? none : priorityOf[merge]!;
     }
     while (count > 1) {
       let best = none;
@@ -66,7 +66,7 @@ export class BpeMerger {
         }
       }
       if (best === none) break;
-      symbols[at] = slots[found[at]! + 3]!;
+      symbols[at] = results[found[at]!]!;
       count--;
       for (let i = at + 1; i < count; i++) {
         symbols[i] = symbols[i + 1]!;
@@ -74,14 +74,14 @@ export class BpeMerger {
         found[i] = found[i + 1]!;
       }
       if (at + 1 < count) {
-        const slot = pairs.find(symbols[at]!, symbols[at + 1]!);
-        found[at] = slot;
-        priorities[at] = slot < 0 ? none : slots[slot + 2]!;
+        const merge = merges.find(symbols[at]!, symbols[at + 1]!);
+        found[at] = merge;
+        priorities[at] = merge < 0 ? none : priorityOf[merge]!;
       }
       if (at > 0) {
-        const slot = pairs.find(symbols[at - 1]!, symbols[at]!);
-        found[at - 1] = slot;
-        priorities[at - 1] = slot < 0 ? none : slots[slot + 2]!;
+        const merge = merges.find(symbols[at - 1]!, symbols[at]!);
+        found[at - 1] = merge;
+        priorities[at - 1] = merge < 0 ? none : priorityOf[merge]!;
       }
     }
     out.reserve(count);
@@ -89,21 +89,21 @@ export class BpeMerger {
   }
 
   #finishLong(out: IdBuffer): void {
-    const pairs = this.#pairs;
-    const slots = pairs.slots;
+    const merges = this.#merges;
+    const { priorities: priorityOf, results } = merges;
     const symbols = this.#symbols;
     const count = this.#count;
     const next = new Int32Array(count);
     const previous = new Int32Array(count);
-    const found = new Int32Array(count); // slot of the pair that begins here, −1 for none or a symbol that is gone
+    const found = new Int32Array(count); // merge of the pair that begins here, −1 for none or a symbol that is gone
     let heap = new Float64Array(count);
     let heapSize = 0;
     for (let i = 0; i < count; i++) {
       next[i] = i + 1 < count ? i + 1 : -1;
       previous[i] = i - 1;
-      const slot = i + 1 < count ? pairs.find(symbols[i]!, symbols[i + 1]!) : -1;
-      found[i] = slot;
-      if (slot >= 0) heap[heapSize++] = slots[slot + 2]! * positionSpan + i;
+      const merge = i + 1 < count ? merges.find(symbols[i]!, symbols[i + 1]!) : -1;
+      found[i] = merge;
+      if (merge >= 0) heap[heapSize++] = priorityOf[merge]! * positionSpan + i;
     }
     for (let i = (heapSize >> 1) - 1; i >= 0; i--) siftDown(heap, heapSize, i, heap[i]!);
 
@@ -113,11 +113,11 @@ export class BpeMerger {
       if (heapSize > 0) siftDown(heap, heapSize, 0, heap[heapSize]!);
       const priority = Math.floor(key / positionSpan);
       const at = key - priority * positionSpan;
-      const slot = found[at]!;
-      if (slot < 0 || slots[slot + 2] !== priority) continue; // an older entry; the pair here has changed since
+      const merge = found[at]!;
+      if (merge < 0 || priorityOf[merge] !== priority) continue; // an older entry; the pair here has changed since
       const removed = next[at]!;
       const after = next[removed]!;
-      symbols[at] = slots[slot + 3]!;
+      symbols[at] = results[merge]!;
       found[removed] = -1;
       next[at] = after;
       if (after >= 0) previous[after] = at;
@@ -127,13 +127,13 @@ export class BpeMerger {
         grown.set(heap);
         heap = grown;
       }
-      const right = after >= 0 ? pairs.find(symbols[at]!, symbols[after]!) : -1;
+      const right = after >= 0 ? merges.find(symbols[at]!, symbols[after]!) : -1;
       found[at] = right;
-      if (right >= 0) siftUp(heap, heapSize++, slots[right + 2]! * positionSpan + at);
+      if (right >= 0) siftUp(heap, heapSize++, priorityOf[right]! * positionSpan + at);
       if (before >= 0) {
-        const left = pairs.find(symbols[before]!, symbols[at]!);
+        const left = merges.find(symbols[before]!, symbols[at]!);
         found[before] = left;
-        if (left >= 0) siftUp(heap, heapSize++, slots[left + 2]! * positionSpan + before);
+        if (left >= 0) siftUp(heap, heapSize++, priorityOf[left]! * positionSpan + before);
       }
     }
     for (let i = 0; i >= 0; i = next[i]!) out.push(symbols[i]!);

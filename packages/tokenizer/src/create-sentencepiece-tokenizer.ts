@@ -1,6 +1,6 @@
 import { createTokenizer } from './create-tokenizer.ts';
 import { tokenizerError } from './errors.ts';
-import type { PairTable } from './pair-table.ts';
+import type { Merges } from './pair-table.ts';
 import { SentencepieceDecoder } from './sentencepiece-decoder.ts';
 import { SentencepieceEncoder } from './sentencepiece-encoder.ts';
 import type { AddedToken, Tokenizer, TokenizerWarning } from './tokenizer.ts';
@@ -12,7 +12,7 @@ export interface CheckedVocabulary {
   /** Ids by text of the tokens that text can merge to. */
   idOf: ReadonlyMap<string, number>;
   byteIds: Int32Array;
-  pairs: PairTable;
+  merges: Merges;
   addedTokens: readonly AddedToken[];
   addPrefix: boolean;
   stripFirstSpace: boolean;
@@ -26,13 +26,13 @@ export interface CheckedVocabulary {
 }
 
 export function createSentencepieceTokenizer(vocabulary: CheckedVocabulary): Tokenizer {
-  const { tokens, idOf, byteIds, pairs, addedTokens, addPrefix, stripFirstSpace } = vocabulary;
+  const { tokens, idOf, byteIds, merges, addedTokens, addPrefix, stripFirstSpace } = vocabulary;
   const characters = new Map<number, number>();
   for (const [token, id] of idOf) {
     const codePoint = token.codePointAt(0)!;
     if (token.length === (codePoint > 0xffff ? 2 : 1)) characters.set(codePoint, id);
   }
-  const encoder = new SentencepieceEncoder({ tokens, characters, byteIds, pairs, addPrefix });
+  const encoder = new SentencepieceEncoder({ tokens, characters, byteIds, merges, addPrefix });
 
   const all = tokens.slice();
   const addedIds = new Map<string, number>();

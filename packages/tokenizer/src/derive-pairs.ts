@@ -1,15 +1,13 @@
+import type { MergeList } from './pair-table.ts';
+
 /**
- * Every way to put two tokens together to a third. A vocabulary without a list of merges (GGUF, tiktoken) means all of
- * them: sentencepiece and tiktoken look the joined text up and take its score or rank.
+ * Every way to put two tokens together to a third. A vocabulary with scores instead of a list of merges means all of them:
+ * sentencepiece looks the joined text up and takes its score.
  *
  * @param tokens - the tokens that take part, as text whose characters may be cut anywhere
  * @param priorityOf - priority of the merges that give a token; lower merges first
- * @returns left, right, priority, result, again and again
  */
-export function derivePairs(
-  tokens: ReadonlyMap<string, number>,
-  priorityOf: (id: number) => number,
-): Int32Array<ArrayBuffer> {
+export function derivePairs(tokens: ReadonlyMap<string, number>, priorityOf: (id: number) => number): MergeList {
   let pairs = new Int32Array(4096);
   let length = 0;
   for (const [text, id] of tokens) {

@@ -14,11 +14,9 @@ const longestTemplate = 4096;
  * @param source - `chat_template` of `tokenizer_config.json`, `chat_template.jinja`, or `tokenizer.chat_template` of a GGUF
  * @throws Phi3Error `TK_CHAT_TEMPLATE` for any other text
  * @example
- * detectChatTemplate(
- *   "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\n' + message['content'] + '<|end|>\n' }}" +
- *     "{% endfor %}{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}" +
- *     "{{- '<|assistant|>\n' -}}{% endif %}",
- * ); // => 'phi-3-vision'
+ * const turns = "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\n' + message['content'] + '<|end|>\n' }}{% endfor %}";
+ * const opening = "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}{{- '<|assistant|>\n' -}}{% endif %}";
+ * detectChatTemplate(turns + opening); // => 'phi-3-vision'
  */
 export function detectChatTemplate(source: string): ChatTemplateName {
   if (typeof source === 'string' && source.length <= longestTemplate) {

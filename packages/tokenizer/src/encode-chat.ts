@@ -29,7 +29,7 @@ export function encodeChat(
   template: ChatTemplateName,
   messages: readonly ChatMessage[],
   options: EncodeChatOptions,
-): Int32Array<ArrayBuffer> {
+): Int32Array {
   expectKnownOptions('encodeChat', options, ['addGenerationPrompt', 'parseSpecialTokensInContent']);
   const { addGenerationPrompt, parseSpecialTokensInContent = false } = options;
   const { text, contentRanges } = renderChatParts(template, messages, { addGenerationPrompt });

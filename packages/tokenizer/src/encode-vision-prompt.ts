@@ -6,7 +6,7 @@ import type { Tokenizer } from './tokenizer.ts';
 /** A prompt with room for images. */
 export interface VisionPrompt {
   /** Token ids; every place of image N (counted from 1) holds −N, which the embedding replaces by image features. */
-  ids: Int32Array<ArrayBuffer>;
+  ids: Int32Array;
   /** Where each image lies in `ids`, in the order of the text. */
   imageSpans: { image: number; start: number; count: number }[];
 }

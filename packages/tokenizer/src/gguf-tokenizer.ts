@@ -148,7 +148,7 @@ export function createGgufTokenizer(vocabulary: GgufVocabulary, options: GgufTok
     tokens,
     idOf,
     byteIds,
-    pairs: new PairTable(
+    merges: new PairTable(
       functionName,
       derivePairs(idOf, (id) => priorities[id]!),
     ),

@@ -3,34 +3,51 @@ import { tokenizerError } from './errors.ts';
 /** Priorities are below this, so that a priority and a position fit into one float64 without loss. */
 export const priorityLimit = 2 ** 24;
 
+/** Which two neighbouring tokens merge. A merge is a number; two arrays say how soon it comes and what it gives. */
+export interface Merges {
+  /** The merge of two tokens, or −1. */
+  find(left: number, right: number): number;
+  /** By merge; lower ones come first. */
+  readonly priorities: Int32Array;
+  /** By merge: id of the token that the two become. */
+  readonly results: Int32Array;
+}
+
+/** A list of merges: left id, right id, priority, result, again and again. */
+export type MergeList = Int32Array<ArrayBuffer>;
+
 const probeLimit = 256;
 const seeds = [0x9e3779b1, 0x85ebca6b, 0xc2b2ae35, 0x27d4eb2f];
 
-/**
- * Which two neighbouring tokens merge, how soon, and into what: a hash table of integers with open addressing.
- *
- * Four numbers per slot: left id (−1 for a free slot), right id, priority (lower merges first), id of the result.
- */
-export class PairTable {
-  readonly slots: Int32Array;
+/** {@link Merges} from a list, in a hash table of integers with open addressing. */
+export class PairTable implements Merges {
+  readonly priorities: Int32Array;
+  readonly results: Int32Array;
+  /** Per slot left id (−1 for a free slot), right id, merge. */
+  readonly #slots: Int32Array;
   readonly #mask: number;
   readonly #seed: number;
 
   /**
    * @param functionName - for the message
-   * @param pairs - left, right, priority, result, again and again
    * @throws Phi3Error `TK_MERGE` when a pair comes twice
    */
-  constructor(functionName: string, pairs: Int32Array) {
-    const count = pairs.length / 4;
+  constructor(functionName: string, list: MergeList) {
+    const count = list.length / 4;
+    this.priorities = new Int32Array(count);
+    this.results = new Int32Array(count);
+    for (let merge = 0; merge < count; merge++) {
+      this.priorities[merge] = list[merge * 4 + 2]!;
+      this.results[merge] = list[merge * 4 + 3]!;
+    }
     let capacity = 8;
     while (capacity < count * 2) capacity *= 2;
     this.#mask = capacity - 1;
     // The ids come from a file. Should they crowd into few slots, another multiplier spreads them.
     for (const seed of seeds) {
-      const slots = fill(functionName, pairs, capacity, seed);
+      const slots = fill(functionName, list, capacity, seed);
       if (slots !== undefined) {
-        this.slots = slots;
+        this.#slots = slots;
         this.#seed = seed;
         return;
       }
@@ -43,46 +60,45 @@ export class PairTable {
     });
   }
 
-  /** Index in {@link slots} of the pair, or −1 when the two do not merge. */
   find(left: number, right: number): number {
-    const slots = this.slots;
-    let slot = hashOf(left, right, this.#seed) & this.#mask;
+    const slots = this.#slots;
+    let slot = hashPair(left, right, this.#seed) & this.#mask;
     for (;;) {
-      const stored = slots[slot * 4]!;
-      if (stored === left && slots[slot * 4 + 1] === right) return slot * 4;
+      const stored = slots[slot * 3]!;
+      if (stored === left && slots[slot * 3 + 1] === right) return slots[slot * 3 + 2]!;
       if (stored === -1) return -1;
       slot = (slot + 1) & this.#mask;
     }
   }
 }
 
-function hashOf(left: number, right: number, seed: number): number {
+export function hashPair(left: number, right: number, seed = seeds[0]!): number {
   const mixed = Math.imul(Math.imul(left, seed) ^ right, 0x2c1b3c6d);
   return mixed ^ (mixed >>> 15);
 }
 
-function fill(functionName: string, pairs: Int32Array, capacity: number, seed: number): Int32Array | undefined {
-  const slots = new Int32Array(capacity * 4);
-  for (let i = 0; i < slots.length; i += 4) slots[i] = -1;
-  for (let i = 0; i < pairs.length; i += 4) {
-    let slot = hashOf(pairs[i]!, pairs[i + 1]!, seed) & (capacity - 1);
+function fill(functionName: string, list: MergeList, capacity: number, seed: number): Int32Array | undefined {
+  const slots = new Int32Array(capacity * 3).fill(-1);
+  for (let merge = 0; merge * 4 < list.length; merge++) {
+    const left = list[merge * 4]!;
+    const right = list[merge * 4 + 1]!;
+    let slot = hashPair(left, right, seed) & (capacity - 1);
     let probes = 0;
-    while (slots[slot * 4] !== -1) {
-      if (slots[slot * 4] === pairs[i] && slots[slot * 4 + 1] === pairs[i + 1])
+    while (slots[slot * 3] !== -1) {
+      if (slots[slot * 3] === left && slots[slot * 3 + 1] === right)
         throw tokenizerError({
           code: 'TK_MERGE',
           function: functionName,
           expected: 'every merge once',
-          got: `the tokens ${pairs[i]} and ${pairs[i + 1]} again`,
-          where: { key: `model.merges[${i / 4}]` },
+          got: `the tokens ${left} and ${right} again`,
+          where: { key: `model.merges[${merge}]` },
         });
       if (++probes > probeLimit) return undefined;
       slot = (slot + 1) & (capacity - 1);
     }
-    slots[slot * 4] = pairs[i]!;
-    slots[slot * 4 + 1] = pairs[i + 1]!;
-    slots[slot * 4 + 2] = pairs[i + 2]!;
-    slots[slot * 4 + 3] = pairs[i + 3]!;
+    slots[slot * 3] = left;
+    slots[slot * 3 + 1] = right;
+    slots[slot * 3 + 2] = merge;
   }
   return slots;
 }

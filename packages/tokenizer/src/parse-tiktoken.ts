@@ -2,10 +2,9 @@ import { ArgumentError, expectKnownOptions } from '@phiblocks/tensor';
 import { checkAddedTokens } from './added-tokens.ts';
 import { Cl100kSplitter, cl100kPattern } from './cl100k-splitter.ts';
 import { createTokenizer } from './create-tokenizer.ts';
-import { derivePairs } from './derive-pairs.ts';
 import { tokenizerError } from './errors.ts';
 import { largestVocabulary, readFileText } from './file-text.ts';
-import { PairTable } from './pair-table.ts';
+import { RankMerges } from './rank-merges.ts';
 import { TiktokenDecoder } from './tiktoken-decoder.ts';
 import { bytesAsText, TiktokenEncoder } from './tiktoken-encoder.ts';
 import type { AddedToken, Tokenizer } from './tokenizer.ts';
@@ -80,7 +79,8 @@ export function parseTiktoken(ranks: string | Uint8Array, options: TiktokenOptio
   );
   const addedBytes = new Map(addedTokens.map(({ id, content }) => [id, bytesAsText(content, 0, content.length)]));
   const addedByContent = new Map(addedTokens.map(({ id, content }) => [content, id]));
-  const vocabSize = Math.max(tokens.length, ...addedTokens.map(({ id }) => id + 1));
+  let vocabSize = tokens.length;
+  for (const { id } of addedTokens) vocabSize = Math.max(vocabSize, id + 1);
 
   const bytesOf = (id: number): string => {
     const bytes = tokens[id] ?? addedBytes.get(id);
@@ -101,17 +101,7 @@ export function parseTiktoken(ranks: string | Uint8Array, options: TiktokenOptio
     eosTokenId,
     padTokenId,
     warnings: [],
-    encoder: new TiktokenEncoder(
-      idOf,
-      longestToken,
-      // The priority of a merge is the rank of its result, and that is its id.
-      () =>
-        new PairTable(
-          'parseTiktoken',
-          derivePairs(idOf, (id) => id),
-        ),
-      new Cl100kSplitter(),
-    ),
+    encoder: new TiktokenEncoder(idOf, longestToken, new RankMerges(idOf, tokens, longestToken), new Cl100kSplitter()),
     decoder,
     idLimit: vocabSize,
     tokenToId: (token) => addedByContent.get(token) ?? idOf.get(bytesAsText(token, 0, token.length)),

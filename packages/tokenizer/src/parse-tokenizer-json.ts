@@ -4,7 +4,7 @@ import { checkByteIds, createSentencepieceTokenizer } from './create-sentencepie
 import type { TokenizerErrorCode } from './errors.ts';
 import { largestVocabulary } from './file-text.ts';
 import { isJsonObject, type JsonObject, own, readJson, reject as rejectJson } from './json-values.ts';
-import { PairTable, priorityLimit } from './pair-table.ts';
+import { type MergeList, PairTable, priorityLimit } from './pair-table.ts';
 import { byteOfToken } from './sentencepiece-decoder.ts';
 import type { AddedToken, Tokenizer, TokenizerWarning } from './tokenizer.ts';
 import { parseDecoder, parseNormalizer, parsePostProcessor, requireNoPreTokenizer } from './tokenizer-components.ts';
@@ -125,7 +125,7 @@ function parseModel(model: unknown) {
     tokens,
     idOf,
     byteIds,
-    pairs: new PairTable(functionName, parseMerges(own(model, 'merges'), idOf)),
+    merges: new PairTable(functionName, parseMerges(own(model, 'merges'), idOf)),
     unknownTokenId: typeof unknown === 'string' ? idOf.get(unknown) : undefined,
   };
 }
@@ -147,7 +147,7 @@ function parseVocabulary(vocab: unknown): { tokens: string[]; idOf: Map<string, 
   return { tokens, idOf };
 }
 
-function parseMerges(merges: unknown, idOf: ReadonlyMap<string, number>): Int32Array {
+function parseMerges(merges: unknown, idOf: ReadonlyMap<string, number>): MergeList {
   if (!Array.isArray(merges)) reject('TK_MODEL', 'model.merges', 'an array', merges);
   if (merges.length >= priorityLimit)
     reject('TK_TOO_LARGE', 'model.merges', `fewer than ${priorityLimit} merges`, merges.length);

@@ -1,7 +1,7 @@
 import { BpeMerger } from './bpe-merger.ts';
 import { CharacterJoins } from './character-joins.ts';
 import type { IdBuffer } from './id-buffer.ts';
-import type { PairTable } from './pair-table.ts';
+import type { Merges } from './pair-table.ts';
 import { utf8Bytes } from './utf8.ts';
 import { longestCachedWord, WordCache } from './word-cache.ts';
 
@@ -13,7 +13,7 @@ export interface SentencepieceVocabulary {
   characters: ReadonlyMap<number, number>;
   /** Id of the token of each byte. */
   byteIds: Int32Array;
-  pairs: PairTable;
+  merges: Merges;
   /** Put a U+2581 in front of every piece of text between added tokens. */
   addPrefix: boolean;
 }
@@ -28,7 +28,7 @@ export class SentencepieceEncoder {
   readonly #merger: BpeMerger;
   #cache: WordCache | undefined;
 
-  constructor({ tokens, characters, byteIds, pairs, addPrefix }: SentencepieceVocabulary) {
+  constructor({ tokens, characters, byteIds, merges, addPrefix }: SentencepieceVocabulary) {
     for (const [codePoint, id] of characters) {
       if (codePoint > 0xffff) this.#astralIds.set(codePoint, id);
       else this.#characterIds[codePoint] = id;
@@ -39,11 +39,8 @@ export class SentencepieceEncoder {
     this.#characterIds.fill(this.#characterIds[0xfffd]!, 0xd800, 0xe000);
     this.#byteIds = byteIds;
     this.#addPrefix = addPrefix;
-    this.#merger = new BpeMerger(pairs);
-    const results: string[] = [];
-    for (let slot = 0; slot < pairs.slots.length; slot += 4)
-      if (pairs.slots[slot] !== -1) results.push(tokens[pairs.slots[slot + 3]!]!);
-    this.#joins = new CharacterJoins(results);
+    this.#merger = new BpeMerger(merges);
+    this.#joins = new CharacterJoins(Array.from(new Set(merges.results), (id) => tokens[id]!));
   }
 
   /**

@@ -1,7 +1,7 @@
 import { BpeMerger } from './bpe-merger.ts';
 import type { Cl100kSplitter } from './cl100k-splitter.ts';
 import type { IdBuffer } from './id-buffer.ts';
-import type { PairTable } from './pair-table.ts';
+import type { Merges } from './pair-table.ts';
 import { utf8Bytes } from './utf8.ts';
 import { longestCachedWord, WordCache } from './word-cache.ts';
 
@@ -12,21 +12,14 @@ export class TiktokenEncoder {
   readonly #longestToken: number;
   readonly #byteIds = new Int32Array(256);
   readonly #splitter: Cl100kSplitter;
-  /** Made when first needed: most words are tokens as they are. */
-  readonly #createPairs: () => PairTable;
-  #merger: BpeMerger | undefined;
+  readonly #merger: BpeMerger;
   #cache: WordCache | undefined;
 
-  constructor(
-    ranks: ReadonlyMap<string, number>,
-    longestToken: number,
-    createPairs: () => PairTable,
-    splitter: Cl100kSplitter,
-  ) {
+  constructor(ranks: ReadonlyMap<string, number>, longestToken: number, merges: Merges, splitter: Cl100kSplitter) {
     this.#ranks = ranks;
     this.#longestToken = longestToken;
     for (let byte = 0; byte < 256; byte++) this.#byteIds[byte] = ranks.get(String.fromCharCode(byte))!;
-    this.#createPairs = createPairs;
+    this.#merger = new BpeMerger(merges);
     this.#splitter = splitter;
   }
 
@@ -65,7 +58,6 @@ export class TiktokenEncoder {
         return;
       }
     }
-    this.#merger ??= new BpeMerger(this.#createPairs());
     const merger = this.#merger;
     for (let at = start; at < end; at++) {
       const unit = text.charCodeAt(at);

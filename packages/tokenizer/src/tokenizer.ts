@@ -70,13 +70,13 @@ export interface Tokenizer {
    *
    * @throws Phi3Error `TK_INPUT_TOO_LARGE`, `TK_SURROGATE` (only when asked for), `OPTION_UNKNOWN`, `ARGUMENT`
    */
-  encode(text: string, options?: EncodeOptions): Int32Array<ArrayBuffer>;
+  encode(text: string, options?: EncodeOptions): Int32Array;
   /**
    * The same ids as {@link Tokenizer.encode}, with the thread given back between chunks.
    *
    * @throws Phi3Error `ABORTED` when the signal fires, and what `encode` throws
    */
-  encodeAsync(text: string, options?: EncodeAsyncOptions): Promise<Int32Array<ArrayBuffer>>;
+  encodeAsync(text: string, options?: EncodeAsyncOptions): Promise<Int32Array>;
   /**
    * Text of token ids.
    *
