@@ -11,6 +11,8 @@ export function packageBuild(entry: string[] = ['src/index.ts'], more: Options =
     clean: true,
     target: 'es2022',
     treeshake: true,
+    // tsup would turn `node:fs` into `fs`, which a bundler may take for a package.
+    removeNodeProtocol: false,
     ...more,
   };
 }

@@ -10,6 +10,9 @@ const args = process.argv.slice(2).filter((argument) => argument !== '--verbose'
 const has = (...names) =>
   args.some((argument) => names.some((name) => argument === name || argument.startsWith(`${name}=`)));
 
+/** What `npm start` writes on from when nothing else is asked for. */
+const openingWords = 'Once upon a time';
+
 // Before anything is built: a missing checkpoint should not cost a build first.
 if (!has('--model', '--help', '-h')) {
   const shared = process.env.PHIBLOCKS_SHARED ?? resolve(repositoryRoot, '../shared');
@@ -24,6 +27,8 @@ if (!has('--model', '--help', '-h')) {
   if (!has('--prompt', '--ids')) args.push('--ids', '1');
   if (!has('--max-new-tokens')) args.push('--max-new-tokens', '200');
 }
+
+if (!has('--prompt', '--ids', '--chat', '--help', '-h')) args.push('--prompt', openingWords);
 
 console.error('Preparing: installing and building what is missing …');
 const build = await run(turboCommand(['build', '--filter=@phiblocks/cli']), { quiet: !verbose });

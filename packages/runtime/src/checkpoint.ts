@@ -176,8 +176,24 @@ function ggufTokenizer(gguf: GgufFile, chatTemplate: ChatTemplateName | undefine
     ['phi-3.5-mini', 'phi-3-mini'],
     ['phi-3-vision', 'phi-3-vision'],
   ]);
-  const { scores = [], tokenTypes = [], ...vocabulary } = ggufVocabulary(gguf);
-  return createGgufTokenizer({ ...vocabulary, scores, tokenTypes }, { addedTokenRules: rules.get(chatTemplate) });
+  const vocabulary = ggufVocabulary(gguf);
+  return createGgufTokenizer(
+    {
+      model: vocabulary.model,
+      tokens: vocabulary.tokens,
+      // A list that is missing has another length than the tokens, which the tokenizer reports.
+      scores: vocabulary.scores ?? [],
+      tokenTypes: vocabulary.tokenTypes ?? [],
+      addBosToken: vocabulary.addBosToken,
+      addEosToken: vocabulary.addEosToken,
+      addSpacePrefix: vocabulary.addSpacePrefix,
+      bosTokenId: vocabulary.bosTokenId,
+      eosTokenId: vocabulary.eosTokenId,
+      paddingTokenId: vocabulary.paddingTokenId,
+      unknownTokenId: vocabulary.unknownTokenId,
+    },
+    { addedTokenRules: rules.get(chatTemplate) },
+  );
 }
 
 function warningsOf(tokenizer: Tokenizer | undefined): string[] {

@@ -1,4 +1,4 @@
-import { createSampler, type SamplerOptions, type TokenLogprob } from '@phiblocks/sampler';
+import { createSampler, type SamplerOptions, samplerOptionNames, type TokenLogprob } from '@phiblocks/sampler';
 import { ArgumentError, expectKnownOptions, isPhi3Error, Phi3Error } from '@phiblocks/tensor';
 import type { ChatMessage } from '@phiblocks/tokenizer';
 import type { LanguageModel } from './language-model.ts';
@@ -99,22 +99,6 @@ const optionNames: readonly (keyof GenerateOptions)[] = [
   'onPrefill',
 ];
 
-const samplerOptionNames = [
-  'temperature',
-  'topK',
-  'topP',
-  'minP',
-  'typicalP',
-  'repetitionPenalty',
-  'presencePenalty',
-  'frequencyPenalty',
-  'noRepeatNgramSize',
-  'logitBias',
-  'minNewTokens',
-  'seed',
-  'logprobs',
-] as const satisfies readonly (keyof SamplerOptions)[];
-
 /**
  * Generates behind a prompt on a sequence: keeps what the sequence has in common with the prompt, runs the rest, then
  * chooses and runs token by token. It works only as fast as its consumer asks.
@@ -210,7 +194,8 @@ export async function* generateOnSequence(
 
 /** Everything that can be wrong about the options is found here, before any work. */
 function planGeneration(model: LanguageModel, sequence: Sequence, options: GenerateOptions) {
-  expectKnownOptions('generate', options, [...optionNames, ...samplerOptionNames]);
+  const samplingNames = samplerOptionNames.filter((name) => name !== 'eosTokenIds');
+  expectKnownOptions('generate', options, [...optionNames, ...samplingNames]);
   const warnings: string[] = [];
   const promptIds = promptOf(model, options, warnings);
   expectTokenIds('generate', promptIds, model.config.vocabSize);
@@ -234,9 +219,7 @@ function planGeneration(model: LanguageModel, sequence: Sequence, options: Gener
   expectTokenIds('generate', eosTokenIds, model.config.vocabSize);
   const stopFilter = createStopStringFilter(options.stop ?? []);
   if (options.stop?.length && !model.tokenizer) throw tokenizerMissing('stop');
-  const samplerOptions = Object.fromEntries(
-    samplerOptionNames.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
-  );
+  const samplerOptions = Object.fromEntries(samplingNames.map((name) => [name, options[name]]));
   const sampler = createSampler({ ...samplerOptions, eosTokenIds });
   return {
     promptIds,

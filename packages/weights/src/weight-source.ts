@@ -3,7 +3,7 @@ import type { FloatTensor, WeightMatrix } from '@phiblocks/tensor';
 /** Where a tensor lies and what it is, validated against the real size of its file. */
 export interface StoredTensor {
   readonly name: string;
-  /** As its file spells it: a {@link WeightFormat}, or one that can be listed but not read (`F8_E4M3`, `I32`, …). */
+  /** As its file spells it: a `WeightFormat`, or one that can be listed but not read (`F8_E4M3`, `I32`, …). */
   readonly format: string;
   /** Outermost dimension first, also for GGUF, whose files list the innermost first: a linear weight is `[out, in]`. */
   readonly shape: readonly number[];

@@ -1,8 +1,8 @@
 import type { ErrorLocation } from '@phiblocks/tensor';
+import { type ForgedGguf, type ForgedTensor, type ForgedValue, forgeGguf, ggml } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
 import { type ggufErrorCodes, ggufVocabulary, openGguf, openSplitGguf, untrustedChatTemplate } from '../src/index.ts';
 import { type CountingSource, createCountingSource } from './counting-source.ts';
-import { type ForgedGguf, type ForgedTensor, type ForgedValue, forgeGguf, ggml } from './forge-gguf.ts';
 
 // One row or more per case of the catalogue of bad input; the id stands first in the title.
 

@@ -2,11 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tensor from '@phiblocks/tensor';
-import { testMarkdown } from '@phiblocks/testing';
+import { forgeGguf, ggml, testMarkdown } from '@phiblocks/testing';
 import { afterAll } from 'vitest';
 import * as api from '../src/index.ts';
 import * as node from '../src/node.ts';
-import { forgeGguf, ggml } from './forge-gguf.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'phiblocks-readme-'));
 await writeFile(

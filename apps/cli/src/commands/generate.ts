@@ -49,6 +49,9 @@ export function generateCommand(): Command {
 }
 
 async function generate(flags: GenerateFlags): Promise<void> {
+  if (flags.temperature === undefined && (flags.topP !== undefined || flags.topK !== undefined)) {
+    throw new UsageError('--top-p and --top-k go with --temperature: without it the likeliest token is taken');
+  }
   const options = promptOf(flags);
   const interrupt = createInterrupt();
   const model = await loadForCommand(flags.model, flags, interrupt.signal);

@@ -1,6 +1,6 @@
+import { type ForgedTensor, type ForgedValue, forgeGguf, ggml } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
 import { createCountingSource } from '../../test/counting-source.ts';
-import { type ForgedTensor, type ForgedValue, forgeGguf, ggml } from '../../test/forge-gguf.ts';
 import { openGguf } from '../gguf/open-gguf.ts';
 import { configFromGguf } from './config-from-gguf.ts';
 import { parsePhi3Config } from './parse-phi3-config.ts';

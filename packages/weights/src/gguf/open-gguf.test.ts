@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isPhi3Error, type WeightFormat } from '@phiblocks/tensor';
-import { createSeededRandom, describeWithShared, sharedPath } from '@phiblocks/testing';
+import { createSeededRandom, describeWithShared, forgeGguf, ggml, sharedPath } from '@phiblocks/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createCountingSource } from '../../test/counting-source.ts';
-import { forgeGguf, ggml } from '../../test/forge-gguf.ts';
 import { createByteSource } from '../create-byte-source.ts';
 import { weightSizeInBytes } from '../formats/block-layout.ts';
 import { decodeTensor } from '../formats/weight-formats.ts';

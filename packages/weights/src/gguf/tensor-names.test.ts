@@ -1,6 +1,6 @@
+import { forgeGguf, ggml } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
 import { createCountingSource } from '../../test/counting-source.ts';
-import { forgeGguf, ggml } from '../../test/forge-gguf.ts';
 import { openGguf } from './open-gguf.ts';
 import { checkpointTensorName, ggufTensorName } from './tensor-names.ts';
 import { withCheckpointNames } from './with-checkpoint-names.ts';
