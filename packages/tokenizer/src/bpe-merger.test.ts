@@ -24,6 +24,7 @@ function build(glued: readonly [number, number, number][]) {
   const merger = new BpeMerger(new PairTable('test', Int32Array.from(list)));
   const merge = (word: string): string[] => {
     const out = new IdBuffer();
+    merger.start();
     for (const character of word) merger.add('abc'.indexOf(character));
     merger.finish(out);
     return Array.from(out.toArray(), (id) => tokens[id]!);

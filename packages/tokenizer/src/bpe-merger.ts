@@ -12,7 +12,7 @@ const positionSpan = 2 ** 28;
  * Byte pair encoding of one word: of all neighbouring pairs that may merge, the one of lowest priority merges first, the
  * leftmost of equals before the others, until none is left (Sennrich et al., arXiv:1508.07909).
  *
- * `add` the symbols, then `finish`. Short words are scanned, O(n²) with a tiny constant; long words take a heap over a
+ * `start`, `add` the symbols, `finish`. Short words are scanned, O(n²) with a tiny constant; long words take a heap over a
  * linked list, O(n log n).
  */
 export class BpeMerger {
@@ -26,6 +26,11 @@ export class BpeMerger {
     this.#merges = merges;
   }
 
+  /** Begins a word, whatever became of the one before: a call that failed half-way must not leave symbols behind. */
+  start(): void {
+    this.#count = 0;
+  }
+
   add(id: number): void {
     if (this.#count === this.#symbols.length) {
       const grown = new Int32Array(this.#count * 2);
@@ -35,11 +40,10 @@ export class BpeMerger {
     this.#symbols[this.#count++] = id;
   }
 
-  /** Appends the ids of the word to `out` and forgets it. */
+  /** Appends the ids of the word to `out`. */
   finish(out: IdBuffer): void {
     if (this.#count <= shortWord) this.#finishShort(out);
     else this.#finishLong(out);
-    this.#count = 0;
     // One huge word should not hold its memory for good.
     if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(64);
   }

@@ -90,6 +90,7 @@ export class SentencepieceEncoder {
 
   #mergeWord(text: string, start: number, end: number, out: IdBuffer): void {
     const merger = this.#merger;
+    merger.start();
     for (let at = start; at < end; at++) {
       const unit = text.charCodeAt(at);
       let id = this.#characterIds[unit]!;

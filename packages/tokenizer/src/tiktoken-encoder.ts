@@ -59,6 +59,7 @@ export class TiktokenEncoder {
       }
     }
     const merger = this.#merger;
+    merger.start();
     for (let at = start; at < end; at++) {
       const unit = text.charCodeAt(at);
       if (unit < 0x80) {
