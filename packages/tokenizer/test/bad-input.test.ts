@@ -1,10 +1,14 @@
+import { isPhi3Error } from '@phiblocks/tensor';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   createGgufTokenizer,
   createPhi3SmallTokenizer,
   encodeChat,
+  type GgufVocabulary,
   parseTiktoken,
   parseTokenizerJson,
+  type Tokenizer,
   tokenizerErrorCodes,
 } from '../src/index.ts';
 import { addedToken, byteTokens, tinyRanks, tinyTokenizerJson } from './tiny-tokenizer.ts';
@@ -311,6 +315,79 @@ describe('bad input is rejected', () => {
       }),
     ).toThrow(wrong);
     expect(() => parseTiktoken(null as never)).toThrow(wrong);
+  });
+});
+
+describe('damaged files', () => {
+  const file = JSON.stringify(tinyTokenizerJson());
+  const config = JSON.stringify({
+    add_bos_token: true,
+    bos_token: '<s>',
+    added_tokens_decoder: { 1: addedToken(1, '<s>') },
+  });
+  const ranks = tinyRanks(['ab', 'abc']);
+  // A tokenizer or one of our errors; any other error fails the property.
+  const readsOrRejects = (read: () => Tokenizer): void => {
+    try {
+      const tokenizer = read();
+      tokenizer.decode(tokenizer.encode('hi abc\n😀<|end|> x'));
+    } catch (error) {
+      if (!isPhi3Error(error)) throw error;
+    }
+  };
+
+  it('with a byte changed or the end cut off are read or rejected with a code', () => {
+    const damage = fc.record({
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      byte: fc.nat(255),
+      cut: fc.boolean(),
+    });
+    const damaged = (text: string, { at, byte, cut }: { at: number; byte: number; cut: boolean }): Uint8Array => {
+      const bytes = new TextEncoder().encode(text);
+      const place = Math.floor(at * bytes.length);
+      bytes[place] = byte;
+      return cut ? bytes.subarray(0, place) : bytes;
+    };
+    fc.assert(
+      fc.property(damage, (what) => {
+        readsOrRejects(() => parseTokenizerJson(damaged(file, what), { tokenizerConfig: config }));
+        readsOrRejects(() => parseTokenizerJson(file, { tokenizerConfig: damaged(config, what) }));
+        readsOrRejects(() => parseTiktoken(damaged(ranks, what)));
+      }),
+      { seed: 13, numRuns: 1000 },
+    );
+  });
+
+  it('with any value in place of another are read or rejected with a code', () => {
+    const paths: (string | number)[][] = [];
+    const collect = (value: unknown, path: (string | number)[]): void => {
+      if (path.length > 0 && !(path[1] === 'vocab' && path.length > 2)) paths.push(path);
+      if (typeof value === 'object' && value !== null)
+        for (const [key, child] of Object.entries(value)) collect(child, [...path, key]);
+    };
+    collect(JSON.parse(file), []);
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), fc.jsonValue(), (path, value) => {
+        const json = JSON.parse(file);
+        let parent = json;
+        for (const key of path.slice(0, -1)) parent = parent[key];
+        parent[path.at(-1)!] = value;
+        readsOrRejects(() => parseTokenizerJson(json, { tokenizerConfig: config }));
+      }),
+      { seed: 14, numRuns: 1500 },
+    );
+    const vocabulary = { tokens: [...byteTokens(), '▁', 'a', '▁a'], scores: new Array(259).fill(0), tokenTypes: [] };
+    fc.assert(
+      fc.property(
+        fc.constantFrom('tokens', 'scores', 'tokenTypes', 'bosTokenId', 'model'),
+        fc.jsonValue(),
+        (key, value) => {
+          const valid = { ...vocabulary, tokenTypes: vocabulary.tokens.map((_, id) => (id < 256 ? 6 : 1)) };
+          readsOrRejects(() => createGgufTokenizer({ ...valid, [key]: value } as GgufVocabulary));
+        },
+      ),
+      { seed: 15, numRuns: 500 },
+    );
   });
 });
 
