@@ -15,8 +15,8 @@ export function float16ToFloat32(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-const float32Scratch = new Float32Array(1);
-const bitScratch = new Uint32Array(float32Scratch.buffer);
+const float32Scratch = /* @__PURE__ */ new Float32Array(1);
+const bitScratch = /* @__PURE__ */ new Uint32Array(float32Scratch.buffer);
 
 /**
  * The nearest binary16 number, ties to even, as IEEE 754 rounds. Values of 65520 and more in magnitude become infinity; a

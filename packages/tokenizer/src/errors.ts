@@ -30,3 +30,11 @@ export type TokenizerErrorCode = keyof typeof tokenizerErrorCodes;
 export function tokenizerError(details: ErrorDetails<TokenizerErrorCode>): Phi3Error<TokenizerErrorCode> {
   return new Phi3Error(details);
 }
+
+/** The codes of warnings: what does not stop the work but a caller should know. */
+export const tokenizerWarningCodes = {
+  TK_FLAGS_DISAGREE:
+    'tokenizer.json and tokenizer_config.json give an added token different flags; tokenizer.json is followed.',
+  TK_IGNORED: 'A setting of the files is not applied.',
+  TK_RULES_UNKNOWN: 'The file does not say which added tokens swallow white space; none does.',
+} as const;

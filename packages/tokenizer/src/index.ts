@@ -10,7 +10,7 @@ export {
 export { detectChatTemplate } from './detect-chat-template.ts';
 export { type EncodeChatOptions, encodeChat } from './encode-chat.ts';
 export { encodeVisionPrompt, type VisionPrompt } from './encode-vision-prompt.ts';
-export { type TokenizerErrorCode, tokenizerErrorCodes } from './errors.ts';
+export { type TokenizerErrorCode, tokenizerErrorCodes, tokenizerWarningCodes } from './errors.ts';
 export {
   type AddedTokenRules,
   createGgufTokenizer,

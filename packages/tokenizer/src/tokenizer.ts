@@ -1,3 +1,5 @@
+import type { tokenizerWarningCodes } from './errors.ts';
+
 /** A token that is looked for in the raw text before anything else, with its published rules. */
 export interface AddedToken {
   readonly id: number;
@@ -12,7 +14,7 @@ export interface AddedToken {
 
 /** Something in the files that does not stop the work but that a caller should know. */
 export interface TokenizerWarning {
-  readonly code: 'TK_FLAGS_DISAGREE' | 'TK_IGNORED' | 'TK_RULES_UNKNOWN';
+  readonly code: keyof typeof tokenizerWarningCodes;
   readonly message: string;
 }
 

@@ -1,7 +1,7 @@
-import { configErrorCodes } from './config/error-codes.ts';
-import { ggufErrorCodes } from './gguf/error-codes.ts';
-
-/** Every code that an error of this package carries, and what it means. Codes are never renamed. */
+/**
+ * The codes of files of any kind, of safetensors files and of their index, and what they mean. Those of GGUF files and of
+ * configurations are in `ggufErrorCodes` and `configErrorCodes`. Codes are never renamed.
+ */
 export const weightsErrorCodes = {
   // Files of any kind
   FILE_NOT_FOUND: 'There is no file of that name.',
@@ -61,10 +61,6 @@ export const weightsErrorCodes = {
   IX_DUPLICATE_TENSOR: 'Two shards hold a tensor of the same name.',
   IX_UNLISTED_TENSOR: 'A shard holds a tensor that the index does not list (an error in strict mode, else a warning).',
   IX_MIXED_REVISIONS: 'The index and its shards come from different revisions of the checkpoint.',
-
-  // GGUF, and config.json
-  ...ggufErrorCodes,
-  ...configErrorCodes,
 } as const;
 
 /** A code of {@link weightsErrorCodes}. */

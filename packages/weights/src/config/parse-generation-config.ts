@@ -30,7 +30,7 @@ export interface ParseGenerationConfigOptions extends ParseConfigOptions {
  *
  * @param bytes - the file
  * @returns frozen
- * @throws Phi3Error `CF_…` with the key (see `weightsErrorCodes`)
+ * @throws Phi3Error `CF_…` with the key (see `configErrorCodes`)
  * @example
  * const json = '{"bos_token_id": 1, "eos_token_id": [32000, 32001, 32007], "pad_token_id": 32000}';
  * const config = parseGenerationConfig(new TextEncoder().encode(json), { vocabSize: 32064 });

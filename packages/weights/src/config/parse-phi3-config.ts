@@ -22,7 +22,7 @@ export interface ParseConfigOptions {
  *
  * @param bytes - the file
  * @returns frozen; `modelType` says which of the four it is
- * @throws Phi3Error `CF_…` with the key (see `weightsErrorCodes`)
+ * @throws Phi3Error `CF_…` with the key (see `configErrorCodes`)
  * @example
  * const json = JSON.stringify({
  *   model_type: 'phi3', vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32,

@@ -1,5 +1,5 @@
-const float32Scratch = new Float32Array(1);
-const bitScratch = new Uint32Array(float32Scratch.buffer);
+const float32Scratch = /* @__PURE__ */ new Float32Array(1);
+const bitScratch = /* @__PURE__ */ new Uint32Array(float32Scratch.buffer);
 
 /**
  * Widens little-endian bfloat16 weights, exactly: they are the upper halves of float32 numbers.

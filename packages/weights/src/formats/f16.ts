@@ -1,7 +1,7 @@
 import { halfToFloat } from './half-float.ts';
 
-const float32Scratch = new Float32Array(1);
-const bitScratch = new Uint32Array(float32Scratch.buffer);
+const float32Scratch = /* @__PURE__ */ new Float32Array(1);
+const bitScratch = /* @__PURE__ */ new Uint32Array(float32Scratch.buffer);
 
 /**
  * Widens little-endian float16 weights, exactly.

@@ -1,4 +1,4 @@
-/** The codes of faults in GGUF files, and what they mean. Part of `weightsErrorCodes`. */
+/** The codes of faults in GGUF files, and what they mean. */
 export const ggufErrorCodes = {
   GG_MAGIC: 'The file does not begin with the four letters GGUF.',
   GG_VERSION: 'The file has a version other than 2 and 3, or is big-endian.',

@@ -40,7 +40,7 @@ export interface GgufFile extends WeightSource {
  *
  * @param source - the file; it is closed with the returned file, and at once when opening fails
  * @param options - the limit for headers
- * @throws Phi3Error `GG_…` for what is wrong with the file (see `weightsErrorCodes`), `FILE_IS_LFS_POINTER` or
+ * @throws Phi3Error `GG_…` for what is wrong with the file (see `ggufErrorCodes`), `FILE_IS_LFS_POINTER` or
  * `FILE_IS_HTML` when something else lies in its place, `OPTION_UNKNOWN` for a misspelt option
  * @example
  * const header = [0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, ...new Array(16).fill(0)];
