@@ -56,13 +56,12 @@ export function randomWeight(
   if (format === 'F32') {
     for (let at = 0; at < bytes.length; at += 4) view.setFloat32(at, random.normal() * 0.1, true);
   } else if (format === 'BF16') {
+    // The upper half of a float32.
+    const float = new DataView(new ArrayBuffer(4));
     for (let at = 0; at < bytes.length; at += 2) {
-      view.setFloat32(0, random.normal() * 0.1, true);
-      const high = view.getUint16(2, true);
-      view.setUint16(at, high, true);
+      float.setFloat32(0, random.normal() * 0.1);
+      view.setUint16(at, float.getUint16(0), true);
     }
-    // The first numbers served as scratch.
-    for (let at = 0; at < Math.min(4, bytes.length); at += 2) view.setUint16(at, 0x3d00 + at, true);
   } else {
     for (let at = 0; at < bytes.length; at++) bytes[at] = random.integer(256);
     for (let at = 0; at < bytes.length; at += block.bytes) {
