@@ -1,0 +1,36 @@
+import { bytesPerElement, type FloatDtype, ShapeError, type WeightFormat } from '@phiblocks/tensor';
+import { blockFormatOf } from './block-formats.ts';
+
+/**
+ * True when a row of that many weights is a whole number of the format's blocks: of 32 weights, or 256 for the K formats.
+ *
+ * @throws ArgumentError `ARGUMENT` for a name that is no weight format
+ * @example
+ * rowFits('Q4_K', 3072); // => true
+ * rowFits('Q4_K', 288); // => false
+ */
+export function rowFits(format: WeightFormat, columns: number): boolean {
+  return columns % (blockFormatOf('rowFits', format)?.weightsPerBlock ?? 1) === 0;
+}
+
+/**
+ * The bytes of one row in a format.
+ *
+ * @throws ShapeError `SHAPE` when the row is not a whole number of blocks
+ * @throws ArgumentError `ARGUMENT` for a name that is no weight format
+ * @example
+ * rowSizeInBytes('Q4_0', 3072); // => 1728
+ */
+export function rowSizeInBytes(format: WeightFormat, columns: number): number {
+  const layout = blockFormatOf('rowSizeInBytes', format);
+  if (layout === undefined) return columns * bytesPerElement(format as FloatDtype);
+  if (!Number.isSafeInteger(columns) || columns < 0 || columns % layout.weightsPerBlock !== 0) {
+    throw new ShapeError({
+      function: 'rowSizeInBytes',
+      argument: 'columns',
+      expected: `a multiple of ${layout.weightsPerBlock} for ${format}`,
+      got: columns,
+    });
+  }
+  return (columns / layout.weightsPerBlock) * layout.bytesPerBlock;
+}
