@@ -101,6 +101,7 @@ describe('errors', () => {
 
   it('lengths that are none', () => {
     for (const columns of [-32, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(rowFits('F32', columns)).toBe(false);
       expect(() => rowSizeInBytes('Q4_0', columns)).toThrow(/^SHAPE rowSizeInBytes\(columns\)/);
     }
   });

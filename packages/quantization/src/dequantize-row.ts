@@ -3,7 +3,7 @@ import { blockFormatOf } from './block-formats.ts';
 import { dequantizeBlock } from './dequantize-block.ts';
 import { halfAt } from './half-float.ts';
 import { type BlockFormat, createQuantizedBlock, type QuantizedBlock } from './quantized-block.ts';
-import { rowSizeInBytes } from './row-size.ts';
+import { expectWholeBlocks } from './row-size.ts';
 
 /**
  * The weights that the bytes of a row stand for, each the exact value of the format's formula rounded once to float32.
@@ -22,7 +22,7 @@ import { rowSizeInBytes } from './row-size.ts';
  */
 export function dequantizeRow(format: WeightFormat, bytes: Uint8Array, out: Float32Array): Float32Array {
   const layout = blockFormatOf('dequantizeRow', format);
-  const sizeInBytes = rowSizeInBytes(format, out.length);
+  const sizeInBytes = expectWholeBlocks({ function: 'dequantizeRow', argument: 'out' }, format, out.length);
   if (bytes.length !== sizeInBytes) {
     throw new ShapeError({
       function: 'dequantizeRow',

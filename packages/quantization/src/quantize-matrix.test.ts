@@ -44,7 +44,9 @@ describe('errors', () => {
     expect(() => quantizeMatrix({ data: new Float32Array(32), shape: [32] }, 'Q4_0')).toThrow(
       'SHAPE quantizeMatrix(tensor): expected shape [any, any], got [32]',
     );
-    expect(() => quantizeMatrix({ data: new Float32Array(66), shape: [2, 33] }, 'Q4_0')).toThrow(/^SHAPE/);
+    expect(() => quantizeMatrix({ data: new Float32Array(66), shape: [2, 33] }, 'Q4_0', { name: 'w' })).toThrow(
+      'SHAPE quantizeMatrix(tensor): expected rows of a multiple of 32 weights for Q4_0, got 33 (tensor w)',
+    );
     const misspelt = { important: new Float32Array(256) } as object;
     expect(() => quantizeMatrix(tensor, 'Q4_0', misspelt)).toThrow(/^OPTION_UNKNOWN quantizeMatrix\(important\)/);
   });

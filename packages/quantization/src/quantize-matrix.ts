@@ -11,7 +11,7 @@ import { decodeFloatRow, dequantizeBlocks } from './dequantize-row.ts';
 import { expectLength, expectRow } from './expect-row.ts';
 import { createQuantizedBlock } from './quantized-block.ts';
 import { createRowQuantizer, type QuantizeOptions } from './row-quantizer.ts';
-import { rowSizeInBytes } from './row-size.ts';
+import { expectWholeBlocks, rowSizeInBytes } from './row-size.ts';
 
 /** What {@link quantizeMatrix} may be told. */
 export interface QuantizeMatrixOptions extends QuantizeOptions {
@@ -45,8 +45,9 @@ export function quantizeMatrix(
   expectKnownOptions('quantizeMatrix', options, ['search', 'importance', 'name']);
   expectShape(tensor, [null, null], { function: 'quantizeMatrix', argument: 'tensor' });
   const [rows, columns] = tensor.shape as [number, number];
+  const where = options.name === undefined ? undefined : { tensor: options.name };
+  const sizeInBytes = expectWholeBlocks({ function: 'quantizeMatrix', argument: 'tensor', where }, format, columns);
   const quantize = createRowQuantizer('quantizeMatrix', format, columns, options);
-  const sizeInBytes = rowSizeInBytes(format, columns);
   const bytes = new Uint8Array(rows * sizeInBytes);
   for (let row = 0; row < rows; row++) {
     const place = { function: 'quantizeMatrix', tensor: options.name, row };

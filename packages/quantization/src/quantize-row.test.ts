@@ -327,9 +327,9 @@ describe('errors', () => {
 
   it('a row that is no whole number of blocks', () => {
     expect(() => quantizeRow('Q4_0', new Float32Array(33))).toThrow(
-      'SHAPE rowSizeInBytes(columns): expected a multiple of 32 for Q4_0, got 33',
+      'SHAPE quantizeRow(values): expected rows of a multiple of 32 weights for Q4_0, got 33',
     );
-    expect(() => quantizeRow('Q6_K', new Float32Array(32))).toThrow(/a multiple of 256 for Q6_K/);
+    expect(() => quantizeRow('Q6_K', new Float32Array(32))).toThrow(/a multiple of 256 weights for Q6_K/);
   });
 
   it('options and destinations that do not fit', () => {

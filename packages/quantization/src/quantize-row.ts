@@ -1,6 +1,6 @@
 import { expectKnownOptions, ShapeError, type WeightFormat } from '@phiblocks/tensor';
 import { createRowQuantizer, type QuantizeOptions } from './row-quantizer.ts';
-import { rowSizeInBytes } from './row-size.ts';
+import { expectWholeBlocks } from './row-size.ts';
 
 /** What {@link quantizeRow} may be told. */
 export interface QuantizeRowOptions extends QuantizeOptions {
@@ -35,8 +35,8 @@ export interface QuantizeRowOptions extends QuantizeOptions {
  */
 export function quantizeRow(format: WeightFormat, values: Float32Array, options: QuantizeRowOptions = {}): Uint8Array {
   expectKnownOptions('quantizeRow', options, ['search', 'importance', 'out']);
+  const sizeInBytes = expectWholeBlocks({ function: 'quantizeRow', argument: 'values' }, format, values.length);
   const quantize = createRowQuantizer('quantizeRow', format, values.length, options);
-  const sizeInBytes = rowSizeInBytes(format, values.length);
   const bytes = options.out ?? new Uint8Array(sizeInBytes);
   if (bytes.length !== sizeInBytes) {
     throw new ShapeError({

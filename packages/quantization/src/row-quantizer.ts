@@ -8,7 +8,6 @@ import {
 } from '@phiblocks/tensor';
 import { blockFormatOf } from './block-formats.ts';
 import { type BlockFormat, type BlockJob, createBlockJob, createQuantizedBlock } from './quantized-block.ts';
-import { rowSizeInBytes } from './row-size.ts';
 
 /** How to choose the scales of a block. */
 export interface QuantizeOptions {
@@ -43,7 +42,6 @@ export function createRowQuantizer(
   { search, importance }: QuantizeOptions,
 ): RowQuantizer {
   const layout = blockFormatOf(functionName, format);
-  rowSizeInBytes(format, columns); // whole blocks
   expectImportance(functionName, importance, columns);
   if (search === false && importance !== undefined) {
     throw new ArgumentError({

@@ -10,7 +10,8 @@ import { blockFormatOf } from './block-formats.ts';
  * rowFits('Q4_K', 288); // => false
  */
 export function rowFits(format: WeightFormat, columns: number): boolean {
-  return columns % (blockFormatOf('rowFits', format)?.weightsPerBlock ?? 1) === 0;
+  const weightsPerBlock = blockFormatOf('rowFits', format)?.weightsPerBlock ?? 1;
+  return Number.isSafeInteger(columns) && columns >= 0 && columns % weightsPerBlock === 0;
 }
 
 /**
@@ -22,15 +23,23 @@ export function rowFits(format: WeightFormat, columns: number): boolean {
  * rowSizeInBytes('Q4_0', 3072); // => 1728
  */
 export function rowSizeInBytes(format: WeightFormat, columns: number): number {
-  const layout = blockFormatOf('rowSizeInBytes', format);
-  if (layout === undefined) return columns * bytesPerElement(format as FloatDtype);
-  if (!Number.isSafeInteger(columns) || columns < 0 || columns % layout.weightsPerBlock !== 0) {
+  return expectWholeBlocks({ function: 'rowSizeInBytes', argument: 'columns' }, format, columns);
+}
+
+/** The bytes of a row, or the error in the name of the public function that was called. @internal */
+export function expectWholeBlocks(
+  place: { function: string; argument: string; where?: { tensor: string } | undefined },
+  format: WeightFormat,
+  columns: number,
+): number {
+  const layout = blockFormatOf(place.function, format);
+  if (!rowFits(format, columns)) {
     throw new ShapeError({
-      function: 'rowSizeInBytes',
-      argument: 'columns',
-      expected: `a multiple of ${layout.weightsPerBlock} for ${format}`,
+      ...place,
+      expected: `rows of a multiple of ${layout?.weightsPerBlock ?? 1} weights for ${format}`,
       got: columns,
     });
   }
+  if (layout === undefined) return columns * bytesPerElement(format as FloatDtype);
   return (columns / layout.weightsPerBlock) * layout.bytesPerBlock;
 }

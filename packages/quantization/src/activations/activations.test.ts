@@ -21,9 +21,10 @@ describe('dynamicInt8Activations', () => {
       for (let i = 0; i < 70; i++) {
         const group = Math.floor(i / size);
         const members = x.slice(group * size, (group + 1) * size);
-        const scale = f(Math.max(...members.map(Math.abs)) / 127);
+        const largest = Math.max(...members.map(Math.abs));
+        const scale = f(largest / 127);
         expect(activations.scales[group]).toBe(scale);
-        expect(activations.quants[i]).toBe(even(f(x[i]! * f(1 / scale))) + 0);
+        expect(activations.quants[i]).toBe(even(f(x[i]! * f(127 / largest))) + 0);
         const quants = activations.quants.slice(group * size, (group + 1) * size);
         expect(activations.sums[group]).toBe(quants.reduce((a, b) => a + b, 0));
       }
@@ -34,7 +35,7 @@ describe('dynamicInt8Activations', () => {
     expect([...dynamicInt8Activations(Float32Array.of(127, 0.5, 1.5, -0.5, -2.5)).quants]).toEqual([127, 0, 2, 0, -2]);
   });
 
-  it('zeros, numbers without a float32 inverse, and nothing at all', () => {
+  it('zeros, numbers too small to divide by, and nothing at all', () => {
     for (const tiny of [0, 1e-45, 1e-38]) {
       const activations = dynamicInt8Activations(new Float32Array(33).fill(tiny));
       expect([...activations.quants].every((quant) => quant === 0)).toBe(true);

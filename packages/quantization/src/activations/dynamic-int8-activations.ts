@@ -22,8 +22,9 @@ export interface Int8ActivationsOptions {
 /**
  * Quantizes activations to int8 at run time: each group is scaled by its own largest magnitude over 127.
  *
- * The scale is rounded to float32, and quants are x · (1 / scale), both operations in float32, rounded to nearest with ties
- * to even, as the SIMD instruction does. A group whose scale has no float32 inverse is all zero, its scale too.
+ * Every operation is rounded to float32: scale = largest / 127, quant = x · (127 / largest), the latter to the nearest whole
+ * number, ties to even, as the SIMD instruction does; so a kernel can be compared bit by bit. A group whose largest magnitude
+ * is so small (below 4e-37) that the quotient is infinite becomes all zero, its scale too.
  *
  * Source: LLM.int8, arXiv:2208.07339 §2 (absmax); llama.cpp's Q8_0 for groups of 32, except for its ties.
  *
@@ -60,8 +61,7 @@ export function dynamicInt8Activations(x: Float32Array, options: Int8Activations
       if (x[i]! - x[i]! !== 0) throw notFinite({ function: 'dynamicInt8Activations' }, i, x[i]!);
       largest = Math.max(largest, Math.abs(x[i]!));
     }
-    const scale = Math.fround(largest / 127);
-    const inverse = Math.fround(1 / scale);
+    const inverse = Math.fround(127 / largest);
     if (!Number.isFinite(inverse)) continue;
     let sum = 0;
     for (let i = first; i < end; i++) {
@@ -69,7 +69,7 @@ export function dynamicInt8Activations(x: Float32Array, options: Int8Activations
       quants[i] = quant;
       sum += quant;
     }
-    scales[group] = scale;
+    scales[group] = largest / 127;
     sums[group] = sum;
   }
   return { length, groupSize, quants, scales, sums };

@@ -178,6 +178,12 @@ describe('errors', () => {
     );
   });
 
+  it('shapes that are none', () => {
+    for (const columns of [Number.NaN, 1.5, -32, Number.POSITIVE_INFINITY]) {
+      expect(() => chooseFormat('Q4_0', 'w', [2, columns])).toThrow(/^SHAPE/);
+    }
+  });
+
   it('a down projection without its layer, where layers differ', () => {
     const name = 'blk.0.ffn_down.weight';
     expect(() => chooseFormat('Q4_K_M', name, [256, 256])).toThrow(

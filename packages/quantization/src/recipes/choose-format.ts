@@ -1,4 +1,4 @@
-import { ArgumentError, expectKnownOptions, type WeightFormat } from '@phiblocks/tensor';
+import { ArgumentError, expectKnownOptions, sizeOfShape, type WeightFormat } from '@phiblocks/tensor';
 import { blockFormatOf } from '../block-formats.ts';
 import { rowFits } from '../row-size.ts';
 import { type TensorRole, tensorRole } from './tensor-role.ts';
@@ -45,6 +45,7 @@ export interface FormatChoice {
  * @param numLayers - how many layers the model has
  * @throws ArgumentError `ARGUMENT` for an unknown recipe or format, or a down projection in a recipe that tells layers apart
  * without layer index or number of layers
+ * @throws ShapeError `SHAPE` for a dimension that is no whole number from 0 up
  * @throws Phi3Error `OPTION_UNKNOWN` for an unknown field of a custom recipe
  * @example
  * chooseFormat('Q4_K_M', 'blk.0.ffn_down.weight', [3072, 8192], 0, 32).format; // => 'Q6_K'
@@ -61,6 +62,7 @@ export function chooseFormat(
   layerIndex?: number,
   numLayers?: number,
 ): FormatChoice {
+  sizeOfShape(shape);
   const role = tensorRole(tensorName);
   const wanted =
     typeof recipe === 'string'
