@@ -1,0 +1,1 @@
+export { type ConformanceOptions, testBackend } from './test-backend.ts';

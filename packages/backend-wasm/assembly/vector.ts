@@ -1,0 +1,109 @@
+import { FLOAT16_BITS, HIGH_HALVES } from './control';
+
+/** a · b + c: fused where the engine has relaxed SIMD, else rounded twice. */
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}
+
+@inline
+export function sumOf(v: v128): f32 {
+  return (
+    f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
+  );
+}
+
+@inline
+export function largestOf(v: v128): f32 {
+  return max(
+    max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
+  );
+}
+
+// 16-bit numbers are stored in pairs (0, 4), (1, 5), (2, 6), (3, 7) of eight: the even lanes are then the first four and the
+// odd lanes the last four, and no shuffle is needed to widen them.
+
+/** What a widened float16 must be multiplied by: its exponent lands 112 too low. */
+export const FLOAT16_FACTOR: f32 = reinterpret<f32>(0x77800000); // 2^112
+
+/** The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN. */
+@inline
+export function float16Even(v: v128): v128 {
+  return v128.and(i32x4.shr_s(i32x4.shl(v, 16), 3), v128.load(FLOAT16_BITS));
+}
+
+@inline
+export function float16Odd(v: v128): v128 {
+  return v128.and(i32x4.shr_s(v, 3), v128.load(FLOAT16_BITS));
+}
+
+@inline
+export function bfloat16Even(v: v128): v128 {
+  return i32x4.shl(v, 16);
+}
+
+@inline
+export function bfloat16Odd(v: v128): v128 {
+  return v128.and(v, v128.load(HIGH_HALVES));
+}
+
+/** Where number `i` of a row of 16-bit numbers is stored, in units of 2 bytes: see above. */
+@inline
+export function interleavedIndex(i: usize): usize {
+  return (i & ~(<usize>7)) + ((i & 3) << 1) + ((i >> 2) & 1);
+}
+
+@inline
+export function float16ToFloat32(h: u32): f32 {
+  return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * FLOAT16_FACTOR;
+}
+
+/** Rounds to the nearest float16, ties to even; what is too large becomes the largest finite one. */
+export function float32ToFloat16(value: f32): u32 {
+  const bits = reinterpret<u32>(value);
+  const sign = (bits >> 16) & 0x8000;
+  const magnitude = reinterpret<f32>(bits & 0x7fffffff);
+  if (magnitude >= 65504.0) return sign | 0x7bff;
+  if (magnitude < 6.103515625e-5) {
+    // Subnormal: adding 0.5 leaves the number of units of 2^-24 in the low bits, rounded as every float32 sum is.
+    return sign | (reinterpret<u32>(magnitude + 0.5) - reinterpret<u32>(<f32>0.5));
+  }
+  const low = bits & 0x7fffffff;
+  const rounded = low + 0xfff + ((low >> 13) & 1);
+  return sign | ((rounded - (112 << 23)) >> 13);
+}
+
+const LOG2_E: f32 = 1.4426950408889634;
+// ln 2 in two parts, the first with zeros at its end, so that t · LN2_HIGH is exact (Cody and Waite).
+const LN2_HIGH: f32 = 0.693359375;
+const LN2_LOW: f32 = -2.12194440e-4;
+/** e^-87.3 is the smallest result that is not subnormal. */
+const LOWEST: f32 = -87.3;
+
+/** e^x to about one unit in the last place; 0 below -87.3, e^88 above 88; NaN stays NaN. */
+@inline
+export function exp4(x: v128): v128 {
+  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(LOWEST)), f32x4.splat(88.0));
+  const t = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(LOG2_E)));
+  let r = f32x4.sub(clamped, f32x4.mul(t, f32x4.splat(LN2_HIGH)));
+  r = f32x4.sub(r, f32x4.mul(t, f32x4.splat(LN2_LOW)));
+  // Taylor's series; |r| ≤ ln 2 / 2, so that the first term left out is below 2^-27.
+  let p = madd(r, f32x4.splat(1.0 / 5040.0), f32x4.splat(1.0 / 720.0));
+  p = madd(r, p, f32x4.splat(1.0 / 120.0));
+  p = madd(r, p, f32x4.splat(1.0 / 24.0));
+  p = madd(r, p, f32x4.splat(1.0 / 6.0));
+  p = madd(r, p, f32x4.splat(0.5));
+  p = madd(r, p, f32x4.splat(1.0));
+  p = madd(r, p, f32x4.splat(1.0));
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(t), i32x4.splat(127)), 23);
+  // A comparison with NaN is false: NaN is not masked away.
+  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, f32x4.splat(LOWEST)));
+}
+
+/** z / (1 + e^(-k·z)): silu with k = 1, quick-GELU with k = 1.702. */
+@inline
+export function sigmoidLinear4(z: v128, k: f32): v128 {
+  const one = f32x4.splat(1.0);
+  return f32x4.div(z, f32x4.add(one, exp4(f32x4.mul(z, f32x4.splat(-k)))));
+}
