@@ -286,6 +286,24 @@ describe('rows at the edge', () => {
   });
 });
 
+describe('signs of nothing', () => {
+  it('weights too small for any scale get the codes of zero', () => {
+    const values = createSeededRandom(12).normals(32, 1e-42);
+    expect([...quantizeRow('Q4_0', values).subarray(2)]).toEqual(new Array(16).fill(0x88));
+    expect([...quantizeRow('Q8_0', values).subarray(2)]).toEqual(new Array(32).fill(0));
+    expect([...quantizeRow('Q5_1', values).subarray(4)]).toEqual(new Array(20).fill(0));
+  });
+
+  it('the range of weights above zero begins at 0, which is stored as 0, not −0', () => {
+    const values = createSeededRandom(13)
+      .normals(256)
+      .map((value) => 2 + Math.abs(value));
+    for (const format of ['Q4_K', 'Q5_K'] as const) {
+      expect([...quantizeRow(format, values, { search: false }).subarray(2, 4)]).toEqual([0, 0]);
+    }
+  });
+});
+
 describe('the float formats', () => {
   it('F32, F16 and BF16 hold what they can', () => {
     const values = Float32Array.of(1, -0.5, 1 / 3);

@@ -85,6 +85,17 @@ describe('never worse than without search', () => {
   });
 });
 
+describe('groups that do not count', () => {
+  it.each(['Q4_K', 'Q5_K', 'Q6_K'] as const)('%s: stay close to their weights beside groups that do', (format) => {
+    const values = createSeededRandom(26).normals(512);
+    const importance = Float32Array.from({ length: 512 }, (_, i) => (i % 64 < 32 ? 0 : 1));
+    const back = dequantizeRow(format, quantizeRow(format, values, { importance }), new Float32Array(512));
+    let error = 0;
+    for (let i = 0; i < 512; i++) if (i % 64 < 32) error += (back[i]! - values[i]!) ** 2;
+    expect(Math.sqrt(error / 256)).toBeLessThan(0.12); // as above
+  });
+});
+
 describe('near the best there is', () => {
   // The definition: a dense scan over scales, rounded to float16 or not does not matter at this density.
   function bestSymmetric(x: Float32Array, lowest: number, highest: number): number {

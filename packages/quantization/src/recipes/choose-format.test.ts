@@ -90,6 +90,10 @@ describe('llama.cpp’s mixtures for fused tensors', () => {
     expect(down('Q4_K_M', 32)).toEqual(expected(more, 'Q6_K', 'Q4_K'));
     expect(down('Q5_K_M', 32)).toEqual(expected(more, 'Q6_K', 'Q5_K'));
     expect(down('Q4_K_S', 32)).toEqual(expected([0, 1, 2, 3], 'Q5_K', 'Q4_K'));
+    // Divisions of whole numbers: 12/8 is 1, 7 · 12/8 is 10.
+    expect(down('Q4_K_M', 12).flatMap((format, layer) => (format === 'Q6_K' ? [layer] : []))).toEqual([
+      0, 3, 6, 9, 10, 11,
+    ]);
     // Fewer than eight layers: n/8 is 0, 7n/8 is 5.
     expect(down('Q4_K_M', 6)).toEqual(['Q4_K', 'Q4_K', 'Q6_K', 'Q4_K', 'Q4_K', 'Q6_K']);
   });

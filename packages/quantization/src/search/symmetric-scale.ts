@@ -2,7 +2,7 @@ import type { BlockJob, BlockLayout } from '../quantized-block.ts';
 
 // How far from the end of the codes the place of the largest weight is tried, in codes, and in which steps.
 const reach = 4;
-const step = 0.5;
+const step = 0.4;
 // Alternating between scale and codes settles after two or three rounds.
 const rounds = 4;
 
@@ -12,7 +12,8 @@ const rounds = 4;
  *
  * For given codes the best scale is Σwxq / Σwq², and the error falls by (Σwxq)² / Σwq². So each trial only chooses codes,
  * by mapping the largest weight to a place at, before or behind the end of the codes. The best trial is then improved by
- * alternating between codes and scale. Where the codes reach further down than up, the scale takes both signs.
+ * alternating between codes and scale. The largest weight goes to the lowest code's side, the longer one in most formats;
+ * trials with the other sign lower the error by less than one part in a thousand.
  *
  * @internal
  */
@@ -29,16 +30,9 @@ export function searchSymmetricScale(layout: BlockLayout, job: BlockJob, group: 
   const shift = 0.5 - lowestCode;
   let bestGain = 0;
   let bestScale = 0;
-  const signs = -lowestCode > highestCode ? 2 : 1;
-  const trials = signs * (1 + (2 * reach) / step);
+  const trials = 1 + Math.round((2 * reach) / step);
   for (let trial = 0; trial < trials + rounds; trial++) {
-    let inverse: number;
-    if (trial < trials) {
-      const target = -lowestCode + reach - step * Math.floor(trial / signs);
-      inverse = (trial % signs === 0 ? -target : target) / largest;
-    } else {
-      inverse = 1 / bestScale;
-    }
+    const inverse = trial < trials ? (lowestCode - reach + step * trial) / largest : 1 / bestScale;
     let sumXQ = 0;
     let sumQQ = 0;
     for (let i = first; i < end; i++) {
