@@ -1,7 +1,9 @@
+import * as backendWasm from '@phiblocks/backend-wasm';
 import * as blockSparseAttention from '@phiblocks/block-sparse-attention';
 import * as gqa from '@phiblocks/gqa';
 import * as longrope from '@phiblocks/longrope';
 import * as mixtureOfExperts from '@phiblocks/mixture-of-experts';
+import * as quantization from '@phiblocks/quantization';
 import * as runtime from '@phiblocks/runtime';
 import * as runtimeNode from '@phiblocks/runtime/node';
 import * as sampler from '@phiblocks/sampler';
@@ -16,10 +18,12 @@ import * as umbrellaNode from '../src/node.ts';
 
 // `export *` drops a name that two packages export, without a word: so every name is looked for.
 const packages = {
+  backendWasm,
   blockSparseAttention,
   gqa,
   longrope,
   mixtureOfExperts,
+  quantization,
   runtime,
   sampler,
   tensor,

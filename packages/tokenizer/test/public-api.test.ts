@@ -20,6 +20,7 @@ describe('the package', () => {
       'renderChatParts',
       'stopTokenIds',
       'tokenizerErrorCodes',
+      'tokenizerWarningCodes',
     ]);
   });
 
