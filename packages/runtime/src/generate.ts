@@ -1,6 +1,6 @@
 import { createSampler, type SamplerOptions, samplerOptionNames, type TokenLogprob } from '@phiblocks/sampler';
 import { ArgumentError, expectKnownOptions, isPhi3Error, Phi3Error } from '@phiblocks/tensor';
-import type { ChatMessage } from '@phiblocks/tokenizer';
+import type { ChatMessage, Tokenizer } from '@phiblocks/tokenizer';
 import type { LanguageModel } from './language-model.ts';
 import {
   expectNotAborted,
@@ -121,9 +121,10 @@ export async function* generateOnSequence(
   let promptMs = 0;
   let decodeMs = 0;
 
-  const decoder = model.tokenizer?.createStreamDecoder({ skipSpecialTokens: true });
+  const { tokenizer } = model;
+  const decoder = tokenizer?.createStreamDecoder({ skipSpecialTokens: true });
   // The text continues that of the prompt: a space between the two is kept. Behind a special token it starts afresh.
-  if (decoder && !endsWithSpecialToken(model, promptIds)) for (const id of promptIds) decoder.push(id);
+  if (tokenizer && decoder && !startsAfresh(tokenizer, promptIds)) for (const id of promptIds) decoder.push(id);
 
   try {
     expectNotAborted('generate', options.signal);
@@ -266,9 +267,10 @@ function withStart(model: LanguageModel, ids: number[], warnings: string[]): num
   return [start];
 }
 
-function endsWithSpecialToken(model: LanguageModel, ids: readonly number[]): boolean {
-  const last = ids.at(-1);
-  return last === undefined || model.tokenizer!.decode([last], { skipSpecialTokens: true }) === '';
+/** True also for no prompt at all: there is no text to continue. */
+function startsAfresh(tokenizer: Tokenizer, promptIds: readonly number[]): boolean {
+  const last = promptIds.at(-1);
+  return last === undefined || tokenizer.addedTokens.some(({ id, special }) => special && id === last);
 }
 
 function tokenizerMissing(argument: string): Phi3Error {

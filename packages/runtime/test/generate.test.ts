@@ -81,6 +81,15 @@ describe('generate', () => {
     expect(end).toMatchObject({ ids: [], text: '', finishReason: 'length', usage: { promptTokens: 4 } });
   });
 
+  it('continues a prompt as the whole would be decoded, also behind a space', async () => {
+    const model = await tinyModel();
+    for (const prompt of ['the an', 'the ', 'in  ', 'a\u00e4']) {
+      const end = await collect(model.generate({ prompt, maxNewTokens: 12, ignoreEos: true }));
+      const whole = model.tokenizer!.decode([...end.promptIds, ...end.ids], { skipSpecialTokens: true });
+      expect(`${model.tokenizer!.decode(end.promptIds)}${end.text}`).toBe(whole);
+    }
+  });
+
   it('an empty prompt starts from the begin-of-sequence token and says so', async () => {
     const end = await collect((await tinyModel()).generate({ prompt: '', maxNewTokens: 1 }));
     expect(end.promptIds).toEqual([1]);
