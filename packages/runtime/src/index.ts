@@ -1,4 +1,11 @@
 export { type Checkpoint, type CheckpointFiles, openCheckpointFiles, openGgufCheckpoint } from './checkpoint.ts';
+export {
+  type BackendChoice,
+  type BackendName,
+  type ChosenBackend,
+  type ChosenBackendReport,
+  chooseBackend,
+} from './choose-backend.ts';
 export { runtimeErrorCodes } from './error-codes.ts';
 export { familyMember } from './family-member.ts';
 export {
