@@ -34,6 +34,7 @@ export {
   phi3SelfAttention,
 } from './models/phi3.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
+export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
 export { createSession, type Session, type SessionOptions } from './session.ts';
