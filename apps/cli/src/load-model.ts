@@ -1,40 +1,72 @@
-import type { LanguageModel } from '@phiblocks/runtime';
+import type { BackendName, ChosenBackendReport, LanguageModel, LanguageModelOptions } from '@phiblocks/runtime';
 import { loadModel } from '@phiblocks/runtime/node';
 import { Option } from 'commander';
 import { createProgress, note } from './terminal.ts';
 import { wholeNumber } from './usage-error.ts';
 
 export interface BackendOptions {
-  readonly backend: string;
+  readonly backend: BackendName;
   readonly threads?: number;
+  readonly verbose?: boolean;
 }
 
 /** The options by which every command that computes chooses where. */
 export function backendOptions(): Option[] {
   return [
-    new Option('--backend <name>', 'what computes').choices(['reference']).default('reference'),
-    new Option('--threads <n>', 'threads to compute on').argParser(wholeNumber(1, 1024)),
+    new Option('--backend <name>', 'what computes; auto is WebAssembly where it works, else the reference backend')
+      .choices(['auto', 'wasm', 'reference'])
+      .default('auto'),
+    new Option('--threads <n>', 'threads to compute on; default: as many as the machine has, at most 8').argParser(
+      wholeNumber(1, 32),
+    ),
+    new Option('--verbose', 'say on standard error what computes'),
   ];
 }
 
-/** Loads a model with a progress bar; warnings go to standard error. */
+/**
+ * Loads a model with a progress bar; warnings go to standard error.
+ *
+ * @param more - options of the backend on WebAssembly, which the reference backend does without
+ */
 export async function loadForCommand(
   path: string,
-  options: BackendOptions,
+  { backend, threads, verbose }: BackendOptions,
   signal: AbortSignal,
+  more: LanguageModelOptions['backendOptions'] = undefined,
 ): Promise<LanguageModel> {
-  if (options.threads !== undefined && options.threads > 1) {
-    note(`phiblocks: the reference backend computes on 1 thread; --threads ${options.threads} makes no difference`);
+  const isReference = backend === 'reference';
+  if (isReference && threads !== undefined && threads > 1) {
+    note(`phiblocks: the reference backend computes on 1 thread; --threads ${threads} makes no difference`);
   }
   const progress = createProgress('Loading');
   try {
     const model = await loadModel(path, {
+      backend,
+      threads: isReference ? undefined : threads,
+      backendOptions: isReference ? undefined : more,
       signal,
       onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
     });
     for (const warning of model.warnings) note(`phiblocks: ${warning}`);
+    const report = model.backendReport();
+    const isFallback = backend === 'auto' && report.backend === 'reference';
+    if (verbose || isFallback) note(`phiblocks: ${[describeBackend(report), ...report.notes].join(' ')}`);
     return model;
   } finally {
     progress.end();
   }
+}
+
+/** For example `Computing on wasm (relaxed-simd, 2 threads).` */
+function describeBackend(report: ChosenBackendReport): string {
+  return `Computing on ${shortBackend(report)}.`;
+}
+
+/** For example `wasm (relaxed-simd, 2 threads)`. */
+export function shortBackend({ backend, acceleration, threads }: ChosenBackendReport): string {
+  const parts = [
+    ...(acceleration === 'none' ? [] : [acceleration]),
+    `${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+  ];
+  return `${backend} (${parts.join(', ')})`;
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { benchCommand } from './commands/bench.ts';
 import { detokenizeCommand } from './commands/detokenize.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     tokenizeCommand(),
     detokenizeCommand(),
     inspectCommand(),
+    benchCommand(),
   ]) {
     program.addCommand(command);
   }

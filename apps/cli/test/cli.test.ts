@@ -32,6 +32,12 @@ describe('a command line that cannot be meant', () => {
       ['generate', '--model', 'x', '--ids', '1', '--backend', 'gpu'],
       /USAGE .*backend.*reference/,
     ],
+    [
+      'guesses with sampling',
+      ['generate', '--model', 'x', '--ids', '1', '--prompt-lookup', '--temperature', '1'],
+      /USAGE --prompt-lookup goes with greedy/,
+    ],
+    ['too many threads', ['generate', '--model', 'x', '--ids', '1', '--threads', '33'], /USAGE .*threads/],
     ['an unknown option', ['tokenize', '--model', 'x', '--text', 'a', '--jsno'], /USAGE unknown option '--jsno'/],
     ['text and file', ['tokenize', '--model', 'x', '--text', 'a', '--file', 'b'], /USAGE give exactly one of --text/],
     ['no output', ['logits', '--model', 'x', '--ids', '1'], /USAGE required option '--out <file>'/],
@@ -109,6 +115,21 @@ describeWithShared('on the trained model', 'models/stories260k-phi3', () => {
     const sampled = [...base, '--ids', '1', '--temperature', '1.2', '--top-p', '0.95', '--seed', '7'];
     const [one, two] = [await runCli(sampled), await runCli(sampled)];
     expect(JSON.parse(one.stdout).ids).toEqual(JSON.parse(two.stdout).ids);
+  });
+
+  it('--backend, --threads, --prompt-lookup: the same text, and --verbose says what computes', async () => {
+    const base = ['generate', '--model', model, '--ids', '1', '--max-new-tokens', '60'];
+    const expected = (await runCli([...base, '--backend', 'reference'])).stdout;
+    const wasm = await runCli([...base, '--threads', '2', '--verbose']);
+    expect(wasm.stdout).toBe(expected);
+    expect(wasm.stderr).toMatch(/^phiblocks: Computing on wasm \((relaxed-)?simd, 2 threads\)\./);
+    const lookup = await runCli([...base, '--backend', 'wasm', '--threads', '1', '--prompt-lookup', '--verbose']);
+    expect(lookup.stdout).toBe(expected);
+    expect(lookup.stderr).toMatch(/^phiblocks: Computing on wasm \(.*, 1 thread\)\./);
+    const reference = await runCli([...base, '--backend', 'reference', '--threads', '2', '--verbose']);
+    expect(reference.stderr).toMatch(
+      /--threads 2 makes no difference\nphiblocks: Computing on reference \(1 thread\)\./,
+    );
   });
 
   it('chat on a model without a chat format is an error that says so', async () => {

@@ -30,8 +30,8 @@ const mayImport: Record<Layer, readonly Layer[]> = {
   weights: ['tensor'],
   hub: ['tensor', 'weights'],
   backend: ['tensor'],
-  // A backend is passed in by the caller, so the runtime knows none but its own reference backend.
-  runtime: ['tensor', 'block', 'weights', 'hub'],
+  // By name only and behind `import()`: see the decision record on choosing a backend.
+  runtime: ['tensor', 'block', 'weights', 'hub', 'backend'],
   evals: ['tensor', 'block', 'weights', 'hub', 'runtime'],
   data: [],
   umbrella: ['tensor', 'block', 'weights', 'hub', 'backend', 'runtime', 'evals'],
@@ -42,7 +42,7 @@ const reasons: Partial<Record<Layer, string>> = {
   block: 'blocks import tensor only, never each other, so that each can be used alone',
   weights: 'weights import tensor only',
   backend: 'a backend imports tensor only, never the runtime or a block',
-  runtime: 'a backend is passed to the runtime by its caller',
+  runtime: 'the runtime stands below what re-exports it',
 };
 
 /** Where a package stands; undefined when the table above does not know it. */

@@ -2,6 +2,7 @@ import { createSampler, type SamplerOptions, samplerOptionNames, type TokenLogpr
 import { ArgumentError, expectKnownOptions, isPhi3Error, Phi3Error } from '@phiblocks/tensor';
 import type { ChatMessage, Tokenizer } from '@phiblocks/tokenizer';
 import type { LanguageModel } from './language-model.ts';
+import { type DraftUsage, findDraft, type PromptLookupOptions, resolvePromptLookup } from './prompt-lookup.ts';
 import {
   expectNotAborted,
   expectTokenIds,
@@ -27,6 +28,11 @@ export interface GenerateOptions extends Omit<SamplerOptions, 'eosTokenIds'> {
   readonly stopTokenIds?: readonly number[] | undefined;
   /** Goes on past the stop ids. */
   readonly ignoreEos?: boolean | undefined;
+  /**
+   * Guesses tokens from the text so far and checks several in one pass. Faster on texts that repeat themselves; the tokens
+   * are those of plain greedy generation. An error with sampling.
+   */
+  readonly promptLookup?: PromptLookupOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told after each chunk of the prompt. */
   readonly onPrefill?: ((progress: PrefillProgress) => void) | undefined;
@@ -72,6 +78,8 @@ export interface Usage {
   readonly cachedPromptTokens: number;
   readonly completionTokens: number;
   readonly totalTokens: number;
+  /** With `promptLookup`. */
+  readonly promptLookup?: DraftUsage | undefined;
 }
 
 /** Wall-clock times; the time that the consumer takes between two items is not counted. */
@@ -95,6 +103,7 @@ const optionNames: readonly (keyof GenerateOptions)[] = [
   'stop',
   'stopTokenIds',
   'ignoreEos',
+  'promptLookup',
   'signal',
   'onPrefill',
 ];
@@ -113,13 +122,23 @@ export async function* generateOnSequence(
   options: GenerateOptions,
 ): Generation {
   const plan = planGeneration(model, sequence, options);
-  const { promptIds, sampler, stopFilter, maxNewTokens, stopIds, warnings } = plan;
+  const { promptIds, sampler, stopFilter, maxNewTokens, stopIds, warnings, promptLookup } = plan;
   const ids: number[] = [];
   let text = '';
   let finishReason: FinishReason = plan.reachesContext ? 'context' : 'length';
   let cachedPromptTokens = 0;
   let promptMs = 0;
   let decodeMs = 0;
+  // Tokens guessed behind the last one chosen. Row i of `logits` follows draft[i - 1], row 0 the chosen token.
+  let draft: readonly number[] = [];
+  let row = 0;
+  let draftTokens = 0;
+  let acceptedDraftTokens = 0;
+  /** Takes wrong guesses out of the sequence again; the last chosen token has then not been run, as without guesses. */
+  const forgetDraft = (): void => {
+    const held = promptIds.length + Math.max(0, ids.length - 1);
+    if (sequence.ids.length > held) sequence.truncate(held);
+  };
 
   const { tokenizer } = model;
   const decoder = tokenizer?.createStreamDecoder({ skipSpecialTokens: true });
@@ -138,7 +157,9 @@ export async function* generateOnSequence(
 
     while (ids.length < maxNewTokens) {
       started = performance.now();
-      const chosen = sampler.sample(logits.data, { promptIds, generatedIds: ids });
+      const vocabSize = logits.shape[1]!;
+      const scores = logits.data.subarray(row * vocabSize, (row + 1) * vocabSize);
+      const chosen = sampler.sample(scores, { promptIds, generatedIds: ids });
       ids.push(chosen.id);
       const isStop = stopIds.has(chosen.id);
       const shown = isStop || !decoder ? { text: '', stopped: false } : stopFilter.push(decoder.push(chosen.id));
@@ -156,13 +177,31 @@ export async function* generateOnSequence(
         break;
       }
       if (ids.length === maxNewTokens) break; // the last token need not be run
+      if (draft[row] === chosen.id) {
+        acceptedDraftTokens++;
+        row++; // its logits are there already
+        continue;
+      }
       started = performance.now();
-      logits = await sequence.advance([chosen.id], { signal: options.signal });
+      forgetDraft();
+      row = 0;
+      draft = [];
+      if (promptLookup) {
+        // At most as many as can still be used: the last token need not be run, and the one before it chooses it.
+        const most = Math.min(promptLookup.maxDraft, maxNewTokens - ids.length - 1);
+        const room = sequence.stepsWithOneFactorList(1 + most) - 1;
+        if (room > 0) draft = findDraft([...promptIds, ...ids], { ...promptLookup, maxDraft: room });
+        draftTokens += draft.length;
+      }
+      const run = [chosen.id, ...draft];
+      logits = await sequence.advance(run, { signal: options.signal, logits: draft.length > 0 ? 'all' : 'last' });
       decodeMs += performance.now() - started;
     }
   } catch (error) {
     if (!isPhi3Error(error, 'ABORTED')) throw error;
     finishReason = 'aborted';
+  } finally {
+    if (draftTokens > 0) forgetDraft();
   }
 
   const stopped = finishReason === 'stop' && !stopIds.has(ids.at(-1)!);
@@ -181,6 +220,7 @@ export async function* generateOnSequence(
       cachedPromptTokens,
       completionTokens: ids.length,
       totalTokens: promptIds.length + ids.length,
+      ...(promptLookup && { promptLookup: { draftTokens, acceptedDraftTokens } }),
     },
     timings: {
       promptMs,
@@ -222,9 +262,19 @@ function planGeneration(model: LanguageModel, sequence: Sequence, options: Gener
   if (options.stop?.length && !model.tokenizer) throw tokenizerMissing('stop');
   const samplerOptions = Object.fromEntries(samplingNames.map((name) => [name, options[name]]));
   const sampler = createSampler({ ...samplerOptions, eosTokenIds });
+  const promptLookup = options.promptLookup && resolvePromptLookup(options.promptLookup);
+  if (promptLookup && (options.temperature ?? 0) > 0) {
+    throw new ArgumentError({
+      function: 'generate',
+      argument: 'promptLookup',
+      expected: 'greedy generation: no temperature, or 0',
+      got: options.temperature,
+    });
+  }
   return {
     promptIds,
     warnings,
+    promptLookup,
     sampler,
     stopFilter,
     stopIds: new Set(options.ignoreEos ? [] : eosTokenIds),

@@ -1,4 +1,11 @@
 export { type Checkpoint, type CheckpointFiles, openCheckpointFiles, openGgufCheckpoint } from './checkpoint.ts';
+export {
+  type BackendChoice,
+  type BackendName,
+  type ChosenBackend,
+  type ChosenBackendReport,
+  chooseBackend,
+} from './choose-backend.ts';
 export { runtimeErrorCodes } from './error-codes.ts';
 export { familyMember } from './family-member.ts';
 export {
@@ -27,6 +34,7 @@ export {
   phi3SelfAttention,
 } from './models/phi3.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
+export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
 export { createSession, type Session, type SessionOptions } from './session.ts';

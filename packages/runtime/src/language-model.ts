@@ -1,4 +1,4 @@
-import { type Backend, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
+import { expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
 import {
   type ChatMessage,
   type ChatTemplateName,
@@ -8,15 +8,14 @@ import {
 } from '@phiblocks/tokenizer';
 import type { GenerationConfig, ModelConfig } from '@phiblocks/weights';
 import type { Checkpoint } from './checkpoint.ts';
+import { type BackendChoice, type ChosenBackendReport, chooseBackend } from './choose-backend.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
 import { createPhi3, type Phi3Options } from './models/create-phi3.ts';
-import { createReferenceBackend } from './reference-backend.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 
-export interface LanguageModelOptions extends Phi3Options {
-  /** Default: the reference backend. The caller disposes of a backend it brings; the default one goes with the model. */
-  readonly backend?: Backend | undefined;
+/** Default backend: `reference` for `createLanguageModel`, `auto` for `loadModel`. */
+export interface LanguageModelOptions extends Phi3Options, BackendChoice {
   /** The chat format, where the checkpoint does not name a published one. */
   readonly chatTemplate?: ChatTemplateName | undefined;
 }
@@ -32,6 +31,8 @@ export interface LanguageModel {
   /** Ids that end an answer: those of generation_config, else those of the configuration and the chat format. */
   readonly stopTokenIds: readonly number[];
   readonly warnings: readonly string[];
+  /** What really computes: backend, threads, vector instructions, and why something is off. */
+  backendReport(): ChosenBackendReport;
   /**
    * The ids of a conversation, with the opening of the answer.
    *
@@ -58,12 +59,14 @@ export async function createLanguageModel(
 ): Promise<LanguageModel> {
   expectKnownOptions('createLanguageModel', options, [
     'backend',
+    'threads',
+    'backendOptions',
     'chatTemplate',
     'selfAttention',
     'onProgress',
     'signal',
   ]);
-  const { backend: givenBackend, chatTemplate: givenTemplate, ...phi3Options } = options;
+  const { backend, threads, backendOptions, chatTemplate: givenTemplate, ...phi3Options } = options;
   const { config, tokenizer, generationConfig } = checkpoint;
   if (config.modelType !== 'phi3') {
     throw new Phi3Error({
@@ -75,8 +78,14 @@ export async function createLanguageModel(
     });
   }
   const chatTemplate = givenTemplate ?? checkpoint.chatTemplate;
-  const backend = givenBackend ?? createReferenceBackend();
-  const network = await createPhi3({ ...checkpoint, config }, backend, phi3Options);
+  const chosen = await chooseBackend({ backend, threads, backendOptions });
+  let network: CausalLanguageModel;
+  try {
+    network = await createPhi3({ ...checkpoint, config }, chosen.backend, phi3Options);
+  } catch (error) {
+    await chosen.dispose();
+    throw error;
+  }
 
   const model: LanguageModel = {
     name: checkpoint.name,
@@ -87,6 +96,7 @@ export async function createLanguageModel(
     chatTemplate,
     stopTokenIds: stopTokenIdsOf(checkpoint, chatTemplate),
     warnings: checkpoint.warnings,
+    backendReport: () => chosen.report(),
     encodeChat(messages) {
       if (!tokenizer) {
         throw new Phi3Error({
@@ -118,7 +128,7 @@ export async function createLanguageModel(
     },
     async dispose() {
       network.dispose();
-      if (!givenBackend) await backend.dispose();
+      await chosen.dispose();
       await checkpoint.close();
     },
   };

@@ -27,13 +27,13 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
  * Loads a model from disk.
  *
  * @param path - a directory in the published layout, or a `.gguf` file
- * @param options - backend, progress, signal, chat template, another attention
+ * @param options - backend (default `auto`: WebAssembly where it works), progress, signal, chat template, another attention
  * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`
  */
-export async function loadModel(path: string, options?: LanguageModelOptions): Promise<LanguageModel> {
+export async function loadModel(path: string, options: LanguageModelOptions = {}): Promise<LanguageModel> {
   const checkpoint = await openCheckpoint(path);
   try {
-    return await createLanguageModel(checkpoint, options);
+    return await createLanguageModel(checkpoint, { ...options, backend: options.backend ?? 'auto' });
   } catch (error) {
     await checkpoint.close();
     throw error;

@@ -42,6 +42,11 @@ export interface Sequence {
   readonly cacheSizeInBytes: number;
   advance(ids: ArrayLike<number>, options?: AdvanceOptions): Promise<FloatTensor>;
   keepCommonPrefix(ids: ArrayLike<number>): number;
+  /**
+   * How many of the next `most` tokens may run in one pass with the numbers that they would have one by one: they fit into
+   * the context, and LongRoPE keeps its factor list over them.
+   */
+  stepsWithOneFactorList(most: number): number;
   truncate(length: number): void;
   dispose(): void;
 }
@@ -161,6 +166,12 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
       while (common < most && ids[common] === wanted[common]) common++;
       truncate(common);
       return common;
+    },
+    stepsWithOneFactorList(most) {
+      const room = Math.min(most, contextLength - ids.length);
+      let count = Math.min(1, room);
+      while (count < room && listAt(ids.length + count + 1) === listAt(ids.length + 1)) count++;
+      return count;
     },
     truncate,
     dispose() {

@@ -1,11 +1,27 @@
 import { readdirSync } from 'node:fs';
+import type { FloatTensor } from '@phiblocks/tensor';
 import { argmax, describeWithShared, expectClose, type GoldenCase, loadGolden, sharedPath } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
-import type { LanguageModel } from '../src/index.ts';
+import type { LanguageModel, LanguageModelOptions } from '../src/index.ts';
 import { loadModel } from '../src/node.ts';
 
 // Every published-layout case of Phi3ForCausalLM, each element within the tolerance of its case.json: about 25 times the
-// difference between float32 and float64 arithmetic, so that any order of summation fits and no mistake does.
+// difference between float32 and float64 arithmetic, so that any order of summation fits and no mistake does. A backend
+// whose sums run in float32 has twice that.
+
+interface TestedBackend {
+  name: string;
+  options: LanguageModelOptions;
+  toleranceFactor: number;
+}
+
+const wasm = (threads: number): TestedBackend => ({
+  name: `wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+  options: { backend: 'wasm', threads, backendOptions: { activations: 'f32' } },
+  toleranceFactor: 2,
+});
+const reference: TestedBackend = { name: 'reference', options: { backend: 'reference' }, toleranceFactor: 1 };
+const backends = [reference, wasm(1), wasm(2)];
 
 /** Collects intermediates of all chunks, one below the other. */
 function createRecorder(model: LanguageModel) {
@@ -35,17 +51,19 @@ const ways: Record<string, (length: number) => number[]> = {
   },
 };
 
-function testCase(golden: () => GoldenCase, path: string, runs: string[]): void {
+function testCase(golden: () => GoldenCase, path: string, runs: string[], backend: TestedBackend): void {
+  const loadGoldenModel = () => loadOn(backend, path);
+  const reason = `${backend.toleranceFactor} times the tolerance of case.json`;
   const expectTensor = (name: string, actual: ArrayLike<number>): void => {
     const { data, tolerance } = golden().tensor(name);
-    expectClose(actual, data, { absolute: tolerance, reason: 'tolerance of case.json' }, name);
+    expectClose(actual, data, { absolute: backend.toleranceFactor * tolerance, reason }, name);
   };
 
   for (const run of runs) {
     describe(run, () => {
       for (const [way, sizesOf] of Object.entries(ways)) {
         it(`logits and hidden states, ${way}`, async () => {
-          await using model = await loadGoldenModel(path);
+          await using model = await loadGoldenModel();
           const ids = golden().tensor(`${run}/input_ids`).data;
           const { hiddenSize } = model.config;
           const recorder = createRecorder(model);
@@ -71,7 +89,7 @@ function testCase(golden: () => GoldenCase, path: string, runs: string[]): void 
             expectClose(
               recorder.rows.get(`hidden.${layer}`)!,
               expected,
-              { absolute: hidden.tolerance, reason: 'tolerance of case.json' },
+              { absolute: backend.toleranceFactor * hidden.tolerance, reason },
               `${run}/hidden_states[${layer}]`,
             );
           }
@@ -92,7 +110,7 @@ function testCase(golden: () => GoldenCase, path: string, runs: string[]): void 
       }
 
       it('16 greedy tokens and the logits that chose them', async () => {
-        await using model = await loadGoldenModel(path);
+        await using model = await loadGoldenModel();
         const ids = [...golden().tensor(`${run}/input_ids`).data];
         const expected = [...golden().tensor(`${run}/greedy_ids`).data];
         const session = model.createSession();
@@ -109,7 +127,7 @@ function testCase(golden: () => GoldenCase, path: string, runs: string[]): void 
       });
 
       it('the same tokens through generate', async () => {
-        await using model = await loadGoldenModel(path);
+        await using model = await loadGoldenModel();
         const expected = [...golden().tensor(`${run}/greedy_ids`).data];
         const ids: number[] = [];
         const promptIds = [...golden().tensor(`${run}/input_ids`).data];
@@ -122,8 +140,8 @@ function testCase(golden: () => GoldenCase, path: string, runs: string[]): void 
   }
 }
 
-async function loadGoldenModel(path: string): Promise<LanguageModel & AsyncDisposable> {
-  const model = await loadModel(path);
+async function loadOn({ options }: TestedBackend, path: string): Promise<LanguageModel & AsyncDisposable> {
+  const model = await loadModel(path, options);
   return Object.assign(model, { [Symbol.asyncDispose]: () => model.dispose() });
 }
 
@@ -132,18 +150,26 @@ describeWithShared('golden cases of Phi3ForCausalLM', 'goldens', () => {
   it('there are cases', () => expect(names.length).toBeGreaterThanOrEqual(7));
   for (const name of names) {
     const golden = loadGolden(name);
-    describe(name, () => {
-      testCase(
-        () => golden,
-        golden.path,
-        golden.description.runs!.map((run) => run.name),
-      );
+    const runs = golden.description.runs!.map((run) => run.name);
+    describe.each(backends)(`${name} on $name`, (backend) => {
+      testCase(() => golden, golden.path, runs, backend);
+    });
+
+    it(`${name}: the number of threads changes no bit`, async () => {
+      const results: FloatTensor[] = [];
+      for (const threads of [1, 2, 3]) {
+        await using model = await loadOn(wasm(threads), golden.path);
+        const ids = golden.tensor(`${runs[0]}/input_ids`).data;
+        results.push(await model.createSession().advance(ids, { logits: 'all' }));
+      }
+      expect(results[1]).toEqual(results[0]);
+      expect(results[2]).toEqual(results[0]);
     });
   }
 
   it('phi3-gqa4-a: each row of the left-padded batch gives its logits when it runs alone', async () => {
     const golden = loadGolden('phi3-gqa4-a');
-    await using model = await loadGoldenModel(golden.path);
+    await using model = await loadOn(reference, golden.path);
     const { data: ids, shape } = golden.tensor('batch/input_ids');
     const mask = golden.tensor('batch/attention_mask').data;
     const { data: expected, tolerance } = golden.tensor('batch/logits');

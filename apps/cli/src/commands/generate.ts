@@ -1,6 +1,6 @@
 import type { GenerateOptions, GenerationEnd } from '@phiblocks/runtime';
 import { Command, Option } from 'commander';
-import { type BackendOptions, backendOptions, loadForCommand } from '../load-model.ts';
+import { type BackendOptions, backendOptions, loadForCommand, shortBackend } from '../load-model.ts';
 import { createInterrupt, createProgress, note, print } from '../terminal.ts';
 import { number, repeated, tokenIds, UsageError, wholeNumber } from '../usage-error.ts';
 
@@ -17,6 +17,7 @@ interface GenerateFlags extends BackendOptions {
   readonly seed?: number;
   readonly stop?: string[];
   readonly ignoreEos?: boolean;
+  readonly promptLookup?: boolean;
   readonly json?: boolean;
 }
 
@@ -43,6 +44,10 @@ export function generateCommand(): Command {
     .option('--seed <s>', 'repeat a sampled text', wholeNumber(0))
     .option('--stop <text>', 'end before this text; may be given again', repeated)
     .option('--ignore-eos', 'go on past the end-of-text tokens')
+    .option(
+      '--prompt-lookup',
+      'guess tokens from the text so far: the same greedy text, faster where it repeats itself',
+    )
     .option('--json', 'print one JSON object at the end and nothing else');
   for (const option of backendOptions()) command.addOption(option);
   return command.action(async (flags: GenerateFlags) => generate(flags));
@@ -51,6 +56,9 @@ export function generateCommand(): Command {
 async function generate(flags: GenerateFlags): Promise<void> {
   if (flags.temperature === undefined && (flags.topP !== undefined || flags.topK !== undefined)) {
     throw new UsageError('--top-p and --top-k go with --temperature: without it the likeliest token is taken');
+  }
+  if (flags.promptLookup && (flags.temperature ?? 0) > 0) {
+    throw new UsageError('--prompt-lookup goes with greedy generation, not with --temperature above 0');
   }
   const options = promptOf(flags);
   const interrupt = createInterrupt();
@@ -66,6 +74,7 @@ async function generate(flags: GenerateFlags): Promise<void> {
       seed: flags.seed,
       stop: flags.stop,
       ignoreEos: flags.ignoreEos,
+      promptLookup: flags.promptLookup ? {} : undefined,
       signal: interrupt.signal,
       onPrefill: ({ done, total }) => progress.update(done, total),
     });
@@ -80,7 +89,7 @@ async function generate(flags: GenerateFlags): Promise<void> {
       const { promptIds, ids, text, finishReason, usage, timings } = end!;
       await print(`${JSON.stringify({ promptIds, ids, text, finishReason, usage, timings })}\n`);
     } else if (process.stderr.isTTY) {
-      note(summaryOf(end!));
+      note(summaryOf(end!, shortBackend(model.backendReport())));
     }
   } finally {
     progress.end();
@@ -104,9 +113,9 @@ function promptOf({
   return { messages: system === undefined ? messages : [{ role: 'system', content: system }, ...messages] };
 }
 
-function summaryOf({ usage, timings, finishReason }: GenerationEnd): string {
+function summaryOf({ usage, timings, finishReason }: GenerationEnd, backend: string): string {
   return (
     `[${usage.promptTokens} prompt tokens at ${timings.promptTokensPerSecond.toFixed(1)}/s, ` +
-    `${usage.completionTokens} new at ${timings.decodeTokensPerSecond.toFixed(1)}/s, ended by ${finishReason}]`
+    `${usage.completionTokens} new at ${timings.decodeTokensPerSecond.toFixed(1)}/s, ended by ${finishReason}, on ${backend}]`
   );
 }

@@ -25,7 +25,8 @@ export function logitsCommand(): Command {
 
 async function logits(flags: LogitsFlags): Promise<void> {
   const interrupt = createInterrupt();
-  const model = await loadForCommand(flags.model, flags, interrupt.signal);
+  // Who asks for logits compares them: exact activations, whatever the time.
+  const model = await loadForCommand(flags.model, flags, interrupt.signal, { activations: 'f32' });
   const session = model.createSession();
   const progress = createProgress('Computing');
   try {
