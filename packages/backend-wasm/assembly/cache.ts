@@ -1,5 +1,5 @@
-import { argument, pointer, shareStart } from './control';
-import { float16Even, float16Odd, float32ToFloat16, FLOAT16_FACTOR, interleavedIndex } from './vector';
+import { argument, pointer, shareStart, TWO_TO_112 } from './control';
+import { float16Even, float16Odd, float32ToFloat16, interleavedIndex } from './vector';
 
 // Keys and values of one layer lie in pages of 256 positions. A page holds, for each 32 positions ("chunk") and each
 // key/value head, the keys `[D][32]` (transposed: the lanes of a score are positions) and the values `[32][D']`, D' being D
@@ -143,7 +143,7 @@ function widenBytes(from: usize): v128 {
 }
 
 function widenHalves(from: usize, count: i32, to: usize): void {
-  const factor = f32x4.splat(FLOAT16_FACTOR);
+  const factor = v128.load(TWO_TO_112);
   for (let i = 0; i < count; i += 8) {
     const v = v128.load(from);
     v128.store(to, f32x4.mul(float16Even(v), factor));

@@ -1,5 +1,6 @@
+import { TWO_TO_112 } from './control';
 import * as layouts from './layouts';
-import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, FLOAT16_FACTOR, interleavedIndex } from './vector';
+import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, interleavedIndex } from './vector';
 
 /**
  * Writes `count` (at most 32) columns of 16 rows, from `column` on, as float32: per column 16 numbers. `column` is a multiple
@@ -9,7 +10,7 @@ import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, F
  */
 export function unpack(layout: i32, rows: usize, column: i32, count: i32, to: usize): void {
   if (layout == layouts.F16) {
-    const factor = f32x4.splat(FLOAT16_FACTOR);
+    const factor = v128.load(TWO_TO_112);
     let from = rows + <usize>column * 32;
     for (let i = 0; i < count; i++) {
       const low = v128.load(from);

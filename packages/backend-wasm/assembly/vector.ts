@@ -24,8 +24,14 @@ export function largestOf(v: v128): f32 {
 // 16-bit numbers are stored in pairs (0, 4), (1, 5), (2, 6), (3, 7) of eight: the even lanes are then the first four and the
 // odd lanes the last four, and no shuffle is needed to widen them.
 
-/** What a widened float16 must be multiplied by: its exponent lands 112 too low. */
-export const FLOAT16_FACTOR: f32 = reinterpret<f32>(0x77800000); // 2^112
+// A widened float16 has an exponent that is 112 too low. Kernels multiply the other factor of a product by 2^96 beforehand and
+// the sum by 2^16 afterwards: 2^112 at once would overflow, and 2^112 afterwards would let small products vanish.
+
+/** Makes the sum right again. */
+@inline
+export function timesTwoTo16(v: v128): v128 {
+  return f32x4.mul(v, f32x4.splat(65536));
+}
 
 /** The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN. */
 @inline
@@ -56,7 +62,7 @@ export function interleavedIndex(i: usize): usize {
 
 @inline
 export function float16ToFloat32(h: u32): f32 {
-  return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * FLOAT16_FACTOR;
+  return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * reinterpret<f32>(0x77800000); // 2^112
 }
 
 /** Rounds to the nearest float16, ties to even; what is too large becomes the largest finite one. */
