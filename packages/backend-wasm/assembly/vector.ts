@@ -1,4 +1,3 @@
-import { FLOAT16_BITS, HIGH_HALVES } from './control';
 
 /** a · b + c: fused where the engine has relaxed SIMD, else rounded twice. */
 @inline
@@ -33,25 +32,30 @@ export function timesTwoTo16(v: v128): v128 {
   return f32x4.mul(v, f32x4.splat(65536));
 }
 
-/** The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN. */
+/**
+ * The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN.
+ *
+ * @param bits - `FLOAT16_BITS`, loaded once by the caller: the engine would load it at every use
+ */
 @inline
-export function float16Even(v: v128): v128 {
-  return v128.and(i32x4.shr_s(i32x4.shl(v, 16), 3), v128.load(FLOAT16_BITS));
+export function float16Even(v: v128, bits: v128): v128 {
+  return v128.and(i32x4.shr_s(i32x4.shl(v, 16), 3), bits);
 }
 
 @inline
-export function float16Odd(v: v128): v128 {
-  return v128.and(i32x4.shr_s(v, 3), v128.load(FLOAT16_BITS));
+export function float16Odd(v: v128, bits: v128): v128 {
+  return v128.and(i32x4.shr_s(v, 3), bits);
 }
 
 @inline
-export function bfloat16Even(v: v128): v128 {
+export function bfloat16Even(v: v128, bits: v128): v128 {
   return i32x4.shl(v, 16);
 }
 
+/** @param bits - `HIGH_HALVES` */
 @inline
-export function bfloat16Odd(v: v128): v128 {
-  return v128.and(v, v128.load(HIGH_HALVES));
+export function bfloat16Odd(v: v128, bits: v128): v128 {
+  return v128.and(v, bits);
 }
 
 /** Where number `i` of a row of 16-bit numbers is stored, in units of 2 bytes: see above. */

@@ -40,6 +40,7 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
 
   put(`export function ${name}${tokens}(w: usize, groups: i32, x: usize, to: usize): void {`);
   put(`  const low = v128.load(${quads ? 'LOW_NIBBLES' : 'LOW_NIBBLES_16'}), ones = v128.load(ONES_16);`);
+  if (scales === 'float16') put(`  const factor = v128.load(TWO_TO_112), bits = v128.load(FLOAT16_BITS);`);
   for (const t of each) put(`  let ${rowVectors.map((r) => `f${r}_${t} = f32x4.splat(0)`).join(', ')};`);
   put(`  for (let g = 0; g < groups; g++) {`);
   put(`    let a: v128, v: v128;`);
@@ -70,7 +71,7 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
     for (const r of rowVectors) {
       if (scales === 'float16') {
         if (r % 2 === 0) put(`    v = v128.load(w, ${offset + 8 * r});`);
-        put(`    w${r} = f32x4.mul(float16${r % 2 === 0 ? 'Even' : 'Odd'}(v), v128.load(TWO_TO_112));`);
+        put(`    w${r} = f32x4.mul(float16${r % 2 === 0 ? 'Even' : 'Odd'}(v, bits), factor);`);
       } else {
         put(`    w${r} = v128.load(w, ${offset + 16 * r});`);
       }
@@ -166,13 +167,13 @@ function halfTile(name, type, scaled) {
   const lines = [];
   const put = (line) => lines.push(line);
   put(`export function ${name}1(w: usize, count: i32, x: usize, to: usize): void {`);
-  if (scaled) put(`  const before = v128.load(TWO_TO_96);`);
+  put(`  const before = v128.load(TWO_TO_96), bits = v128.load(${scaled ? 'FLOAT16_BITS' : 'HIGH_HALVES'});`);
   put(`  let ${rowVectors.map((r) => `f${r} = f32x4.splat(0)`).join(', ')}, a: v128, v: v128;`);
   put(`  for (let i = 0; i < count; i++) {`);
   put(`    a = ${scaled ? 'f32x4.mul(v128.load32_splat(x), before)' : 'v128.load32_splat(x)'};`);
   for (const r of rowVectors) {
     if (r % 2 === 0) put(`    v = v128.load(w, ${8 * r});`);
-    put(`    f${r} = madd(${type}${r % 2 === 0 ? 'Even' : 'Odd'}(v), a, f${r});`);
+    put(`    f${r} = madd(${type}${r % 2 === 0 ? 'Even' : 'Odd'}(v, bits), a, f${r});`);
   }
   put(`    w += 32; x += 4;`);
   put(`  }`);
