@@ -1,8 +1,8 @@
 import {
-  CHUNK, PLACES, chunkAddress, chunkSizeInBytes, paddedHeadDim, widenKeys, widenValues,
+  CHUNK, PLACES, chunkAddress, chunkSizeInBytes, FLOAT16, paddedHeadDim, widenKeys, widenValues,
 } from './cache';
-import { argument, floatArgument, pointer, progress, scratch } from './control';
-import { exp4, largestOf, madd, sumOf } from './vector';
+import { argument, FLOAT16_BITS, floatArgument, pointer, progress, scratch, TWO_TO_96 } from './control';
+import { exp4, float16Even, float16Odd, largestOf, madd, sumOf, timesTwoTo16 } from './vector';
 
 // Streaming softmax (arXiv:2112.05682, §2): 32 positions at a time, with the largest score so far, the sum of exponentials
 // and the weighted sum of values carried along, so that no row of scores is ever whole in memory.
@@ -79,14 +79,23 @@ export function attention(thread: i32, threads: i32): void {
       }
       const address = chunkAddress(pages, chunk, keyHead, keyHeads, chunkSize);
       const used = min(CHUNK, end - chunk * CHUNK);
-      let keys = widenKeys(format, address, headDim, keySpace);
-      if (half > 0) {
-        if (keys != keySpace) memory.copy(keySpace, keys, 4 * <usize>(CHUNK * headDim));
-        keys = keySpace;
-        const at: usize = 4 * <usize>(chunk * CHUNK * half);
-        rotateKeys(keys, used, cosines + at, sines + at, half);
+      // Few rows do not repay widening to memory: their kernels widen float16 in registers.
+      const direct = format == FLOAT16 && half == 0 && count < 4;
+      if (direct) {
+        for (let r = 0; r < count; r++) {
+          const to = scores + 4 * <usize>(r * CHUNK);
+          scoreOneHalf(rows + 4 * <usize>(r * headDim), 4 * <usize>headDim, address, to);
+        }
+      } else {
+        let keys = widenKeys(format, address, headDim, keySpace);
+        if (half > 0) {
+          if (keys != keySpace) memory.copy(keySpace, keys, 4 * <usize>(CHUNK * headDim));
+          keys = keySpace;
+          const at: usize = 4 * <usize>(chunk * CHUNK * half);
+          rotateKeys(keys, used, cosines + at, sines + at, half);
+        }
+        scoreRows(rows, count, headDim, keys, scores);
       }
-      scoreRows(rows, count, headDim, keys, scores);
       for (let r = 0; r < count; r++) {
         const row = firstRow + r;
         const position = start + row / group;
@@ -96,7 +105,16 @@ export function attention(thread: i32, threads: i32): void {
         if (blockSize > 0) mask(to, chunk * CHUNK, limit, position, keyHead * group + (row % group));
         soften(to, from, limit, scale, largest + 4 * <usize>r, totals + 4 * <usize>r, sums + 4 * <usize>(r * padded), padded);
       }
-      addValues(scores, count, used, widenValues(format, address, headDim, valueSpace), padded, sums);
+      if (direct) {
+        const values = address + 2 * <usize>(CHUNK * headDim);
+        for (let r = 0; r < count; r++) {
+          const to = sums + 4 * <usize>(r * padded);
+          addOneHalf(scores + 4 * <usize>(r * CHUNK), used, values, headDim, to);
+        }
+      } else {
+        const values = widenValues(format, address, headDim, valueSpace);
+        addValues(scores, count, used, values, headDim, padded, sums);
+      }
     }
     for (let r = 0; r < count; r++) {
       const row = firstRow + r;
@@ -274,26 +292,117 @@ function soften(
   store<f32>(total, carried + sumOf(sum));
 }
 
-/** Adds `used` rows of values `[32][D']`, each times its weight, to the sums of every query row. */
-function addValues(weights: usize, count: i32, used: i32, values: usize, padded: i32, sums: usize): void {
+/** Adds `used` positions of values (in slices, see `cache.ts`), each times its weight, to the sums of every query row. */
+function addValues(weights: usize, count: i32, used: i32, values: usize, headDim: i32, padded: i32, sums: usize): void {
   const size: usize = 4 * <usize>padded;
-  let r = 0;
-  for (; r + 4 <= count; r += 4) {
-    const w = weights + 4 * <usize>(r * CHUNK);
-    const to = sums + <usize>r * size;
-    for (let i: usize = 0; i < size; i += 32) addFour(w, used, values + i, size, to + i);
-  }
-  for (; r < count; r++) {
-    const w = weights + 4 * <usize>(r * CHUNK);
-    const to = sums + <usize>r * size;
-    let i: usize = 0;
-    for (; i + 128 <= size; i += 128) addOneWide(w, used, values + i, size, to + i);
-    for (; i < size; i += 32) addOneNarrow(w, used, values + i, size, to + i);
+  const wide: usize = 4 * <usize>(headDim & ~31);
+  for (let first: usize = 0; first < size; ) {
+    // Bytes of a slice's rows: 32 components, or 8 at the end.
+    const stride: usize = first < wide ? 128 : 32;
+    const slice = values + first * CHUNK;
+    let r = 0;
+    for (; r + 4 <= count; r += 4) {
+      const w = weights + 4 * <usize>(r * CHUNK);
+      const to = sums + <usize>r * size + first;
+      for (let i: usize = 0; i < stride; i += 32) addFour(w, used, slice + i, stride, to + i, size);
+    }
+    for (; r < count; r++) {
+      const w = weights + 4 * <usize>(r * CHUNK);
+      const to = sums + <usize>r * size + first;
+      if (stride == 128) addOneWide(w, used, slice, to);
+      else addOneNarrow(w, used, slice, to);
+    }
+    first += stride;
   }
 }
 
+/** One row times 32 positions of float16 keys. */
+function scoreOneHalf(q: usize, size: usize, keys: usize, to: usize): void {
+  let a = f32x4.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+  const before = v128.load(TWO_TO_96), bits = v128.load(FLOAT16_BITS);
+  for (let i: usize = 0; i < size; i += 4) {
+    const x = f32x4.mul(v128.load32_splat(q + i), before);
+    let v = v128.load(keys, 0);
+    a = madd(x, float16Even(v, bits), a);
+    b = madd(x, float16Odd(v, bits), b);
+    v = v128.load(keys, 16);
+    c = madd(x, float16Even(v, bits), c);
+    d = madd(x, float16Odd(v, bits), d);
+    v = v128.load(keys, 32);
+    e = madd(x, float16Even(v, bits), e);
+    f = madd(x, float16Odd(v, bits), f);
+    v = v128.load(keys, 48);
+    g = madd(x, float16Even(v, bits), g);
+    h = madd(x, float16Odd(v, bits), h);
+    keys += 64;
+  }
+  v128.store(to, timesTwoTo16(a), 0);
+  v128.store(to, timesTwoTo16(b), 16);
+  v128.store(to, timesTwoTo16(c), 32);
+  v128.store(to, timesTwoTo16(d), 48);
+  v128.store(to, timesTwoTo16(e), 64);
+  v128.store(to, timesTwoTo16(f), 80);
+  v128.store(to, timesTwoTo16(g), 96);
+  v128.store(to, timesTwoTo16(h), 112);
+}
+
+/** One row, all components of float16 values. */
+function addOneHalf(weights: usize, used: i32, values: usize, headDim: i32, to: usize): void {
+  const wide = headDim & ~31;
+  const padded = paddedHeadDim(headDim);
+  const before = v128.load(TWO_TO_96), bits = v128.load(FLOAT16_BITS);
+  for (let first = 0; first < wide; first += 32) {
+    let a = f32x4.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    let from = values;
+    for (let i: usize = 0; i < <usize>used; i++) {
+      const x = f32x4.mul(v128.load32_splat(weights + 4 * i), before);
+      let v = v128.load(from, 0);
+      a = madd(x, float16Even(v, bits), a);
+      b = madd(x, float16Odd(v, bits), b);
+      v = v128.load(from, 16);
+      c = madd(x, float16Even(v, bits), c);
+      d = madd(x, float16Odd(v, bits), d);
+      v = v128.load(from, 32);
+      e = madd(x, float16Even(v, bits), e);
+      f = madd(x, float16Odd(v, bits), f);
+      v = v128.load(from, 48);
+      g = madd(x, float16Even(v, bits), g);
+      h = madd(x, float16Odd(v, bits), h);
+      from += 64;
+    }
+    addTo(to, a);
+    addTo(to + 16, b);
+    addTo(to + 32, c);
+    addTo(to + 48, d);
+    addTo(to + 64, e);
+    addTo(to + 80, f);
+    addTo(to + 96, g);
+    addTo(to + 112, h);
+    to += 128;
+    values += 2048;
+  }
+  for (let first = wide; first < padded; first += 8) {
+    let a = f32x4.splat(0), b = a;
+    for (let i: usize = 0; i < <usize>used; i++) {
+      const x = f32x4.mul(v128.load32_splat(weights + 4 * i), before);
+      const v = v128.load(values + 16 * i);
+      a = madd(x, float16Even(v, bits), a);
+      b = madd(x, float16Odd(v, bits), b);
+    }
+    addTo(to, a);
+    addTo(to + 16, b);
+    to += 32;
+    values += 512;
+  }
+}
+
+@inline
+function addTo(to: usize, v: v128): void {
+  v128.store(to, f32x4.add(v128.load(to), timesTwoTo16(v)));
+}
+
 /** Four rows, eight components. */
-function addFour(weights: usize, used: i32, values: usize, size: usize, to: usize): void {
+function addFour(weights: usize, used: i32, values: usize, stride: usize, to: usize, size: usize): void {
   const second = to + size, third = second + size, fourth = third + size;
   let a0 = v128.load(to), a1 = v128.load(to, 16);
   let b0 = v128.load(second), b1 = v128.load(second, 16);
@@ -314,7 +423,7 @@ function addFour(weights: usize, used: i32, values: usize, size: usize, to: usiz
     d0 = madd(x, v0, d0);
     d1 = madd(x, v1, d1);
     weights += 4;
-    values += size;
+    values += stride;
   }
   v128.store(to, a0);
   v128.store(to, a1, 16);
@@ -327,7 +436,7 @@ function addFour(weights: usize, used: i32, values: usize, size: usize, to: usiz
 }
 
 /** One row, 32 components. */
-function addOneWide(weights: usize, used: i32, values: usize, size: usize, to: usize): void {
+function addOneWide(weights: usize, used: i32, values: usize, to: usize): void {
   let a = v128.load(to, 0), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
   let e = v128.load(to, 64), f = v128.load(to, 80), g = v128.load(to, 96), h = v128.load(to, 112);
   for (let i = 0; i < used; i++) {
@@ -341,7 +450,7 @@ function addOneWide(weights: usize, used: i32, values: usize, size: usize, to: u
     g = madd(x, v128.load(values, 96), g);
     h = madd(x, v128.load(values, 112), h);
     weights += 4;
-    values += size;
+    values += 128;
   }
   v128.store(to, a, 0);
   v128.store(to, b, 16);
@@ -354,14 +463,14 @@ function addOneWide(weights: usize, used: i32, values: usize, size: usize, to: u
 }
 
 /** One row, eight components. */
-function addOneNarrow(weights: usize, used: i32, values: usize, size: usize, to: usize): void {
+function addOneNarrow(weights: usize, used: i32, values: usize, to: usize): void {
   let a = v128.load(to), b = v128.load(to, 16);
   for (let i = 0; i < used; i++) {
     const x = v128.load32_splat(weights);
     a = madd(x, v128.load(values), a);
     b = madd(x, v128.load(values, 16), b);
     weights += 4;
-    values += size;
+    values += 32;
   }
   v128.store(to, a);
   v128.store(to, b, 16);

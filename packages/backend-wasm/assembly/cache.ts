@@ -1,9 +1,10 @@
-import { argument, pointer, shareStart } from './control';
-import { float16Even, float16Odd, float32ToFloat16, FLOAT16_FACTOR, interleavedIndex } from './vector';
+import { argument, FLOAT16_BITS, pointer, shareStart, TWO_TO_112 } from './control';
+import { float16Even, float16Odd, float32ToFloat16, interleavedIndex } from './vector';
 
 // Keys and values of one layer lie in pages of 256 positions. A page holds, for each 32 positions ("chunk") and each
-// key/value head, the keys `[D][32]` (transposed: the lanes of a score are positions) and the values `[32][D']`, D' being D
-// rounded up to a multiple of 8. So a head streams through whole kilobytes, and a growing cache never moves.
+// key/value head, the keys `[D][32]` (transposed: the lanes of a score are positions) and the values, cut into slices of 32
+// components `[32 positions][32]`, what is left in slices of eight `[32 positions][8]`; D' is D rounded up to a multiple of 8.
+// So a head streams through whole kilobytes in the order in which they are used, and a growing cache never moves.
 //
 //   float32: as they are.
 //   float16: the same in 2 bytes, eights interleaved (see `vector.ts`).
@@ -21,6 +22,15 @@ export const INT8: i32 = 2;
 @inline
 export function paddedHeadDim(headDim: i32): i32 {
   return (headDim + 7) & ~7;
+}
+
+/** Where component `i` of the value at `place` lies among the values of a chunk, in numbers. */
+@inline
+function valueIndex(headDim: usize, place: usize, i: usize): usize {
+  const wide = headDim & ~(<usize>31);
+  if (i < wide) return (i >> 5) * 1024 + place * 32 + (i & 31);
+  const rest = i - wide;
+  return wide * PLACES + (rest >> 3) * 256 + place * 8 + (rest & 7);
 }
 
 /** Bytes of the keys and values of one head in 32 positions. */
@@ -61,30 +71,30 @@ export function appendToCache(thread: i32, threads: i32): void {
 }
 
 function putPosition(format: i32, chunk: usize, place: usize, headDim: usize, keys: usize, values: usize): void {
-  const padded = <usize>paddedHeadDim(<i32>headDim);
   if (format == FLOAT32) {
-    const rows = chunk + 4 * (PLACES * headDim + place * padded);
+    const rows = chunk + 4 * PLACES * headDim;
     for (let i: usize = 0; i < headDim; i++) {
       store<f32>(chunk + 4 * (i * PLACES + place), load<f32>(keys + 4 * i));
-      store<f32>(rows + 4 * i, load<f32>(values + 4 * i));
+      store<f32>(rows + 4 * valueIndex(headDim, place, i), load<f32>(values + 4 * i));
     }
   } else if (format == FLOAT16) {
     const column = chunk + 2 * interleavedIndex(place);
-    const row = chunk + 2 * (PLACES * headDim + place * padded);
+    const rows = chunk + 2 * PLACES * headDim;
     for (let i: usize = 0; i < headDim; i++) {
       store<u16>(column + 2 * PLACES * i, float32ToFloat16(load<f32>(keys + 4 * i)));
-      store<u16>(row + 2 * interleavedIndex(i), float32ToFloat16(load<f32>(values + 4 * i)));
+      const at = interleavedIndex(valueIndex(headDim, place, i));
+      store<u16>(rows + 2 * at, float32ToFloat16(load<f32>(values + 4 * i)));
     }
   } else {
     const bytes = chunk + 8 * PLACES;
-    const row = bytes + PLACES * headDim + place * padded;
+    const rows = bytes + PLACES * headDim;
     const keyScale = scaleOf(keys, headDim);
     const valueScale = scaleOf(values, headDim);
     store<f32>(chunk + 4 * place, keyScale);
     store<f32>(chunk + 4 * place, valueScale, 128);
     for (let i: usize = 0; i < headDim; i++) {
       store<i8>(bytes + i * PLACES + place, quantized(load<f32>(keys + 4 * i), keyScale));
-      store<i8>(row + i, quantized(load<f32>(values + 4 * i), valueScale));
+      store<i8>(rows + valueIndex(headDim, place, i), quantized(load<f32>(values + 4 * i), valueScale));
     }
   }
 }
@@ -115,7 +125,7 @@ export function widenKeys(format: i32, chunk: usize, headDim: i32, to: usize): u
   return to;
 }
 
-/** The values of a chunk as float32 `[32][D']`: where they lie, or at `to`. */
+/** The values of a chunk as float32, in the same order: where they lie, or at `to`. */
 export function widenValues(format: i32, chunk: usize, headDim: i32, to: usize): usize {
   const keys = <usize>(CHUNK * headDim);
   const padded = paddedHeadDim(headDim);
@@ -125,14 +135,19 @@ export function widenValues(format: i32, chunk: usize, headDim: i32, to: usize):
     return to;
   }
   let from = chunk + 8 * PLACES + keys;
+  const scales = chunk + 4 * PLACES;
   let at = to;
-  for (let place: usize = 0; place < PLACES; place++) {
-    const scale = v128.load32_splat(chunk + 4 * (PLACES + place));
-    for (let i = 0; i < padded; i += 4) {
-      v128.store(at, f32x4.mul(widenBytes(from), scale));
-      from += 4;
-      at += 16;
+  for (let first = 0; first < padded; ) {
+    const width = first + 32 <= headDim ? 32 : 8;
+    for (let place: usize = 0; place < PLACES; place++) {
+      const scale = v128.load32_splat(scales + 4 * place);
+      for (let i = 0; i < width; i += 4) {
+        v128.store(at, f32x4.mul(widenBytes(from), scale));
+        from += 4;
+        at += 16;
+      }
     }
+    first += width;
   }
   return to;
 }
@@ -143,11 +158,11 @@ function widenBytes(from: usize): v128 {
 }
 
 function widenHalves(from: usize, count: i32, to: usize): void {
-  const factor = f32x4.splat(FLOAT16_FACTOR);
+  const factor = v128.load(TWO_TO_112), bits = v128.load(FLOAT16_BITS);
   for (let i = 0; i < count; i += 8) {
     const v = v128.load(from);
-    v128.store(to, f32x4.mul(float16Even(v), factor));
-    v128.store(to, f32x4.mul(float16Odd(v), factor), 16);
+    v128.store(to, f32x4.mul(float16Even(v, bits), factor));
+    v128.store(to, f32x4.mul(float16Odd(v, bits), factor), 16);
     from += 16;
     to += 32;
   }

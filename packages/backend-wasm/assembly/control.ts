@@ -21,6 +21,8 @@ export const LOW_NIBBLES_16: usize = CONSTANTS + 16; // 8 × 0x000f
 export const ONES_16: usize = CONSTANTS + 32; // 8 × 1
 export const HIGH_HALVES: usize = CONSTANTS + 48; // 4 × 0xffff0000
 export const FLOAT16_BITS: usize = CONSTANTS + 64; // 4 × 0x8fffe000
+export const TWO_TO_96: usize = CONSTANTS + 80; // 4 × 2^96
+export const TWO_TO_112: usize = CONSTANTS + 96; // 4 × 2^112
 
 const JOB: usize = 12288;
 /** A worker that finds this operation leaves its loop. */
@@ -41,6 +43,8 @@ export function initialize(scratchStart: usize, scratchSize: usize): void {
   for (let i: usize = 0; i < 4; i++) {
     store<u32>(HIGH_HALVES + 4 * i, 0xffff0000);
     store<u32>(FLOAT16_BITS + 4 * i, 0x8fffe000);
+    store<u32>(TWO_TO_96 + 4 * i, 0x6f800000);
+    store<u32>(TWO_TO_112 + 4 * i, 0x77800000);
   }
 }
 

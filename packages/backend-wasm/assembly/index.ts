@@ -14,6 +14,10 @@ export { attentionScratchSize } from './attention';
 export { chunkSizeInBytes } from './cache';
 export { rowsSizeInBytes } from './layouts';
 
+/** Runs this thread's share of the job that lies in another memory (`src/memory-bank.ts`). */
+@external('env', 'runElsewhere')
+declare function runElsewhere(bank: i32, thread: i32, threads: i32): void;
+
 /** Runs this thread's share of the job in memory. The numbers are those of `src/operations.ts`. */
 export function runJob(thread: i32, threads: i32): void {
   switch (operation()) {
@@ -51,6 +55,8 @@ export function runJob(thread: i32, threads: i32): void {
       return addWeightedRows(thread, threads);
     case 16:
       return stream(thread, threads);
+    case 17:
+      return runElsewhere(argument(0), thread, threads);
   }
 }
 

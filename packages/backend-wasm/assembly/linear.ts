@@ -2,7 +2,7 @@ import { argument, pointer, progress, scratch, shareStart } from './control';
 import * as layouts from './layouts';
 import { groupSizeInBytes } from './quantize-activations';
 import {
-  bytes1, bytes4, bytesHalves1, bytesHalves4, bytesOffset1, bytesOffset4, floats1, floats4, nibbles1, nibbles4,
+  bfloat16s1, bytes1, bytes4, bytesHalves1, bytesHalves4, bytesOffset1, bytesOffset4, float16s1, floats1, floats4, nibbles1, nibbles4,
   nibblesOffset1, nibblesOffset4,
 } from './tiles';
 import { unpack } from './unpack';
@@ -102,6 +102,12 @@ function multiplyFloats(
   memory.fill(sums, 0, <usize>((lastTile - firstTile) * perTile) * 64);
   for (let column = 0; column < columns; column += 32) {
     const count = min(32, columns - column);
+    if (perTile == 1 && (layout == layouts.F16 || layout == layouts.BF16)) {
+      const halves = weights + <usize>column * 32;
+      if (layout == layouts.F16) float16s1(halves, count, activations + 4 * <usize>column, sums);
+      else bfloat16s1(halves, count, activations + 4 * <usize>column, sums);
+      continue;
+    }
     let from = weights + <usize>column * 64;
     if (layout != layouts.F32) {
       unpack(layout, weights, column, count, widened);

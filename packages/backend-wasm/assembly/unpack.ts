@@ -1,5 +1,6 @@
+import { FLOAT16_BITS, HIGH_HALVES, TWO_TO_112 } from './control';
 import * as layouts from './layouts';
-import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, FLOAT16_FACTOR, interleavedIndex } from './vector';
+import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, interleavedIndex } from './vector';
 
 /**
  * Writes `count` (at most 32) columns of 16 rows, from `column` on, as float32: per column 16 numbers. `column` is a multiple
@@ -9,27 +10,28 @@ import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, F
  */
 export function unpack(layout: i32, rows: usize, column: i32, count: i32, to: usize): void {
   if (layout == layouts.F16) {
-    const factor = f32x4.splat(FLOAT16_FACTOR);
+    const factor = v128.load(TWO_TO_112), bits = v128.load(FLOAT16_BITS);
     let from = rows + <usize>column * 32;
     for (let i = 0; i < count; i++) {
       const low = v128.load(from);
       const high = v128.load(from, 16);
-      v128.store(to, f32x4.mul(float16Even(low), factor), 0);
-      v128.store(to, f32x4.mul(float16Odd(low), factor), 16);
-      v128.store(to, f32x4.mul(float16Even(high), factor), 32);
-      v128.store(to, f32x4.mul(float16Odd(high), factor), 48);
+      v128.store(to, f32x4.mul(float16Even(low, bits), factor), 0);
+      v128.store(to, f32x4.mul(float16Odd(low, bits), factor), 16);
+      v128.store(to, f32x4.mul(float16Even(high, bits), factor), 32);
+      v128.store(to, f32x4.mul(float16Odd(high, bits), factor), 48);
       from += 32;
       to += 64;
     }
   } else if (layout == layouts.BF16) {
+    const bits = v128.load(HIGH_HALVES);
     let from = rows + <usize>column * 32;
     for (let i = 0; i < count; i++) {
       const low = v128.load(from);
       const high = v128.load(from, 16);
-      v128.store(to, bfloat16Even(low), 0);
-      v128.store(to, bfloat16Odd(low), 16);
-      v128.store(to, bfloat16Even(high), 32);
-      v128.store(to, bfloat16Odd(high), 48);
+      v128.store(to, bfloat16Even(low, bits), 0);
+      v128.store(to, bfloat16Odd(low, bits), 16);
+      v128.store(to, bfloat16Even(high, bits), 32);
+      v128.store(to, bfloat16Odd(high, bits), 48);
       from += 32;
       to += 64;
     }

@@ -1,4 +1,3 @@
-import { FLOAT16_BITS, HIGH_HALVES } from './control';
 
 /** a · b + c: fused where the engine has relaxed SIMD, else rounded twice. */
 @inline
@@ -24,28 +23,39 @@ export function largestOf(v: v128): f32 {
 // 16-bit numbers are stored in pairs (0, 4), (1, 5), (2, 6), (3, 7) of eight: the even lanes are then the first four and the
 // odd lanes the last four, and no shuffle is needed to widen them.
 
-/** What a widened float16 must be multiplied by: its exponent lands 112 too low. */
-export const FLOAT16_FACTOR: f32 = reinterpret<f32>(0x77800000); // 2^112
+// A widened float16 has an exponent that is 112 too low. Kernels multiply the other factor of a product by 2^96 beforehand and
+// the sum by 2^16 afterwards: 2^112 at once would overflow, and 2^112 afterwards would let small products vanish.
 
-/** The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN. */
+/** Makes the sum right again. */
 @inline
-export function float16Even(v: v128): v128 {
-  return v128.and(i32x4.shr_s(i32x4.shl(v, 16), 3), v128.load(FLOAT16_BITS));
+export function timesTwoTo16(v: v128): v128 {
+  return f32x4.mul(v, f32x4.splat(65536));
+}
+
+/**
+ * The even lanes of eight float16 as float32, times 2^-112. Exact for subnormals too; wrong for infinities and NaN.
+ *
+ * @param bits - `FLOAT16_BITS`, loaded once by the caller: the engine would load it at every use
+ */
+@inline
+export function float16Even(v: v128, bits: v128): v128 {
+  return v128.and(i32x4.shr_s(i32x4.shl(v, 16), 3), bits);
 }
 
 @inline
-export function float16Odd(v: v128): v128 {
-  return v128.and(i32x4.shr_s(v, 3), v128.load(FLOAT16_BITS));
+export function float16Odd(v: v128, bits: v128): v128 {
+  return v128.and(i32x4.shr_s(v, 3), bits);
 }
 
 @inline
-export function bfloat16Even(v: v128): v128 {
+export function bfloat16Even(v: v128, bits: v128): v128 {
   return i32x4.shl(v, 16);
 }
 
+/** @param bits - `HIGH_HALVES` */
 @inline
-export function bfloat16Odd(v: v128): v128 {
-  return v128.and(v, v128.load(HIGH_HALVES));
+export function bfloat16Odd(v: v128, bits: v128): v128 {
+  return v128.and(v, bits);
 }
 
 /** Where number `i` of a row of 16-bit numbers is stored, in units of 2 bytes: see above. */
@@ -56,7 +66,7 @@ export function interleavedIndex(i: usize): usize {
 
 @inline
 export function float16ToFloat32(h: u32): f32 {
-  return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * FLOAT16_FACTOR;
+  return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * reinterpret<f32>(0x77800000); // 2^112
 }
 
 /** Rounds to the nearest float16, ties to even; what is too large becomes the largest finite one. */

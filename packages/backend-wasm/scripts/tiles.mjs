@@ -6,8 +6,8 @@
  */
 export function tileSource({ relaxed }) {
   return [
-    `import { FLOAT16_BITS, HIGH_HALVES, LOW_NIBBLES, LOW_NIBBLES_16, ONES_16 } from './control';
-import { FLOAT16_FACTOR, float16Even, float16Odd, madd } from './vector';`,
+    `import { FLOAT16_BITS, HIGH_HALVES, LOW_NIBBLES, LOW_NIBBLES_16, ONES_16, TWO_TO_112, TWO_TO_96 } from './control';
+import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, madd, timesTwoTo16 } from './vector';`,
     ...[1, 4].flatMap((tokens) => [
       integerTile({ name: 'nibbles', tokens, nibbles: true, scales: 'float16', relaxed }),
       integerTile({ name: 'nibblesOffset', tokens, nibbles: true, scales: 'offset', relaxed }),
@@ -16,6 +16,8 @@ import { FLOAT16_FACTOR, float16Even, float16Odd, madd } from './vector';`,
       integerTile({ name: 'bytesHalves', tokens, nibbles: false, scales: 'halves', relaxed }),
       floatTile(tokens),
     ]),
+    halfTile('float16s', 'float16', true),
+    halfTile('bfloat16s', 'bfloat16', false),
   ].join('\n\n');
 }
 
@@ -27,7 +29,7 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
   // Bytes go through int16: the relaxed dot product wants one operand of 7 bits, and a signed byte has 8.
   const quads = nibbles && relaxed;
   const words = quads ? 8 : 16;
-  const blockSize = { float16: 32, offset: 128, halves: 128 }[scales] + (nibbles ? 256 : 512);
+  const blockSize = { float16: 32, offset: nibbles ? 144 : 128, halves: 128 }[scales] + (nibbles ? 256 : 512);
   const scalesAt = nibbles ? 256 : 512;
   const groupSize = tokens === 1 ? (quads ? 48 : 80) : quads ? 176 : 304;
   const each = range(tokens);
@@ -38,7 +40,7 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
 
   put(`export function ${name}${tokens}(w: usize, groups: i32, x: usize, to: usize): void {`);
   put(`  const low = v128.load(${quads ? 'LOW_NIBBLES' : 'LOW_NIBBLES_16'}), ones = v128.load(ONES_16);`);
-  put(`  const factor = f32x4.splat(FLOAT16_FACTOR);`);
+  if (scales === 'float16') put(`  const factor = v128.load(TWO_TO_112), bits = v128.load(FLOAT16_BITS);`);
   for (const t of each) put(`  let ${rowVectors.map((r) => `f${r}_${t} = f32x4.splat(0)`).join(', ')};`);
   put(`  for (let g = 0; g < groups; g++) {`);
   put(`    let a: v128, v: v128;`);
@@ -69,7 +71,7 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
     for (const r of rowVectors) {
       if (scales === 'float16') {
         if (r % 2 === 0) put(`    v = v128.load(w, ${offset + 8 * r});`);
-        put(`    w${r} = f32x4.mul(float16${r % 2 === 0 ? 'Even' : 'Odd'}(v), factor);`);
+        put(`    w${r} = f32x4.mul(float16${r % 2 === 0 ? 'Even' : 'Odd'}(v, bits), factor);`);
       } else {
         put(`    w${r} = v128.load(w, ${offset + 16 * r});`);
       }
@@ -121,7 +123,9 @@ function integerTile({ name, tokens, nibbles, scales, relaxed }) {
   }
   put(`    w += ${blockSize}; x += ${groupSize};`);
   put(`  }`);
-  for (const t of each) for (const r of rowVectors) put(`  v128.store(to, f${r}_${t}, ${64 * t + 16 * r});`);
+  for (const t of each) {
+    for (const r of rowVectors) put(`  v128.store(to, f${r}_${t}, ${64 * t + 16 * r});`);
+  }
   put(`}`);
   return lines.join('\n');
 }
@@ -153,6 +157,29 @@ function floatTile(tokens) {
       }
     }
     put(`  }`, index);
+  }
+  put(`}`);
+  return lines.join('\n');
+}
+
+/** As `floatTile` of one token, for weights of two bytes: widened in registers, because one token reads each only once. */
+function halfTile(name, type, scaled) {
+  const lines = [];
+  const put = (line) => lines.push(line);
+  put(`export function ${name}1(w: usize, count: i32, x: usize, to: usize): void {`);
+  put(`  const before = v128.load(TWO_TO_96), bits = v128.load(${scaled ? 'FLOAT16_BITS' : 'HIGH_HALVES'});`);
+  put(`  let ${rowVectors.map((r) => `f${r} = f32x4.splat(0)`).join(', ')}, a: v128, v: v128;`);
+  put(`  for (let i = 0; i < count; i++) {`);
+  put(`    a = ${scaled ? 'f32x4.mul(v128.load32_splat(x), before)' : 'v128.load32_splat(x)'};`);
+  for (const r of rowVectors) {
+    if (r % 2 === 0) put(`    v = v128.load(w, ${8 * r});`);
+    put(`    f${r} = madd(${type}${r % 2 === 0 ? 'Even' : 'Odd'}(v, bits), a, f${r});`);
+  }
+  put(`    w += 32; x += 4;`);
+  put(`  }`);
+  for (const r of rowVectors) {
+    const sum = scaled ? `timesTwoTo16(f${r})` : `f${r}`;
+    put(`  v128.store(to, f32x4.add(v128.load(to, ${16 * r}), ${sum}), ${16 * r});`);
   }
   put(`}`);
   return lines.join('\n');

@@ -76,7 +76,8 @@ export class Heap {
     const havePages = this.#end / pageSize;
     const neededPages = Math.ceil(missing / pageSize);
     const pages = Math.min(Math.max(neededPages, leastGrowth / pageSize), mostPages - havePages);
-    if (pages < neededPages) throw outOfMemory(size, 'a WebAssembly memory holds 4 GB, and this one is full');
+    if (pages < neededPages)
+      throw outOfMemory(size, 'a WebAssembly memory holds 4 GB; the option `memories` gives weights more than one');
     try {
       this.#memory.grow(pages);
     } catch (cause) {
@@ -119,7 +120,7 @@ function outOfMemory(size: number, reason: string, cause?: unknown): Phi3Error {
     code: 'OOM',
     function: 'createWasmBackend',
     expected: `${size} more bytes`,
-    hint: `${reason[0]!.toUpperCase()}${reason.slice(1)}. Use weights of fewer bits or a shorter context`,
+    hint: `${reason[0]!.toUpperCase()}${reason.slice(1)}`,
     cause,
   });
 }

@@ -1,7 +1,7 @@
 import type { BackendReport } from '@phiblocks/tensor';
-import { Heap } from './heap.ts';
 import { availableParallelism, mayBlock } from './host.ts';
-import { compileKernels, type KernelExports, type Simd } from './kernels.ts';
+import { compileKernels, type Simd } from './kernels.ts';
+import { controlSize, instantiateAll, MemoryBank, scratchSize } from './memory-bank.ts';
 import { type Operation, operations } from './operations.ts';
 import { type CreateWorker, ThreadPool, workerLost } from './thread-pool.ts';
 
@@ -11,80 +11,58 @@ const leastSharedWork = 30_000;
 const spins = 50_000;
 /** A worker whose count of finished pieces stands still for so long is lost: a piece takes milliseconds. */
 const lostAfterMs = 10_000;
-/** Attention over heads of 256 needs 100 KB. */
-const scratchSize = 128 * 1024;
-/** `assembly/control.ts` keeps its records below. */
-const controlSize = 16 * 1024;
-const mostThreads = 32;
+const pageSize = 65536;
+/** 4 GB: what a 32-bit address reaches. */
+const mostPages = 65536;
 
 export interface MachineOptions {
   readonly threads: number | undefined;
   readonly simd: 'auto' | Simd;
+  readonly memories: number;
   readonly createWorker: CreateWorker;
 }
 
-/** One WebAssembly memory, the kernels on it, and the threads that run them. */
+/** WebAssembly memories, the kernels on them, and the threads that run these. */
 export class Machine {
-  readonly heap: Heap;
-  readonly kernels: KernelExports;
+  /** The first holds everything but weights that found no room in it. */
+  readonly banks: readonly MemoryBank[];
   readonly simd: Simd;
   readonly threads: number;
   readonly notes: readonly string[];
-  readonly scratchSizeInBytes = scratchSize;
-  readonly #memory: WebAssembly.Memory;
   readonly #pool = new ThreadPool();
   readonly #mayBlock: number;
-  readonly #job: number;
-  #bytes = new Uint8Array(0);
-  #floats = new Float32Array(0);
-  #ints = new Int32Array(0);
 
-  static async create({ threads: wanted, simd, createWorker }: MachineOptions): Promise<Machine> {
+  static async create({ threads: wanted, simd, memories, createWorker }: MachineOptions): Promise<Machine> {
     const notes: string[] = [];
-    const shared = canShare();
     let threads = wanted ?? Math.min(availableParallelism(), 8);
-    if (!shared && threads > 1) {
-      const isolated = 'the page is not cross-origin isolated or the engine has no SharedArrayBuffer';
-      notes.push(`One thread instead of ${threads}: ${isolated}.`);
+    if (threads > 1 && typeof SharedArrayBuffer === 'undefined') {
+      const reason = 'the page is not cross-origin isolated or the engine has no SharedArrayBuffer';
+      notes.push(`One thread instead of ${threads}: ${reason}.`);
       threads = 1;
     }
-    threads = Math.min(threads, mostThreads);
-    const isShared = threads > 1;
-    const kernels = await compileKernels(simd, isShared);
-    const memory = new WebAssembly.Memory({
-      initial: Math.ceil((controlSize + threads * scratchSize) / 65536) + 1,
-      maximum: 65536,
-      shared: isShared,
-    });
-    const instance = await WebAssembly.instantiate(kernels.module, { env: { memory } });
-    const exports = instance.exports as object as KernelExports;
-    exports.initialize(controlSize, scratchSize);
-    const machine = new Machine(memory, exports, kernels.simd, threads, [...kernels.notes, ...notes]);
+    const shared = threads > 1;
+    const compiled = await compileKernels(simd, shared);
+    const initial = Math.ceil((controlSize + threads * scratchSize) / pageSize) + 1;
+    const all = Array.from({ length: memories }, () => new WebAssembly.Memory({ initial, maximum: mostPages, shared }));
+    const kernels = await instantiateAll(compiled.module, all);
+    const banks = all.map((memory, index) => new MemoryBank(memory, kernels[index]!, threads));
+    const machine = new Machine(banks, compiled.simd, threads, [...compiled.notes, ...notes]);
     await machine.#pool.start(createWorker, {
       phiblocksWasm: true,
-      module: kernels.module,
-      memory,
+      module: compiled.module,
+      memories: all,
       threads,
-      generation: exports.generation(),
+      generation: kernels[0]!.generation(),
       spins,
     });
     return machine;
   }
 
-  private constructor(
-    memory: WebAssembly.Memory,
-    kernels: KernelExports,
-    simd: Simd,
-    threads: number,
-    notes: readonly string[],
-  ) {
-    this.#memory = memory;
-    this.kernels = kernels;
+  private constructor(banks: readonly MemoryBank[], simd: Simd, threads: number, notes: readonly string[]) {
+    this.banks = banks;
     this.simd = simd;
     this.threads = threads;
     this.notes = notes;
-    this.heap = new Heap(memory, controlSize + threads * scratchSize);
-    this.#job = kernels.jobAddress() / 4;
     this.#mayBlock = threads > 1 && mayBlock() ? 1 : 0;
   }
 
@@ -97,29 +75,26 @@ export class Machine {
     };
   }
 
-  // Views are made anew after every growth: those of an unshared memory would be detached, those of a shared one too short.
+  // The first memory, in which nearly everything happens.
+
+  get kernels() {
+    return this.banks[0]!.kernels;
+  }
+
+  get heap() {
+    return this.banks[0]!.heap;
+  }
 
   get bytes(): Uint8Array {
-    this.#refresh();
-    return this.#bytes;
+    return this.banks[0]!.bytes;
   }
 
   get floats(): Float32Array {
-    this.#refresh();
-    return this.#floats;
+    return this.banks[0]!.floats;
   }
 
   get ints(): Int32Array {
-    this.#refresh();
-    return this.#ints;
-  }
-
-  #refresh(): void {
-    const { buffer } = this.#memory;
-    if (this.#bytes.buffer === buffer) return;
-    this.#bytes = new Uint8Array(buffer);
-    this.#floats = new Float32Array(buffer);
-    this.#ints = new Int32Array(buffer);
+    return this.banks[0]!.ints;
   }
 
   /**
@@ -127,21 +102,27 @@ export class Machine {
    *
    * @param work - roughly how many elementary steps it takes
    * @param values - arguments as whole numbers (see `bitsOf` for floats)
+   * @param bank - the memory in which all its addresses lie
    * @throws Phi3Error `WORKER_LOST`
    */
-  run(operation: Operation, work: number, values: readonly number[]): void {
+  run(operation: Operation, work: number, values: readonly number[], bank = 0): void {
     if (this.#pool.lost !== undefined) throw workerLost(operation, this.#pool.lost);
-    const ints = this.ints;
-    const job = this.#job;
+    const { ints, job, kernels } = this.banks[bank]!;
     ints[job] = operations[operation];
     for (let i = 0; i < values.length; i++) ints[job + 1 + i] = values[i]!;
     if (this.threads === 1 || work < leastSharedWork) {
-      this.kernels.runJob(0, 1);
+      kernels.runJob(0, 1);
       return;
     }
-    this.kernels.announce();
-    this.kernels.runJob(0, this.threads);
-    if (this.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, 50) === 0) this.#awaitSlowWorkers(operation);
+    const first = this.banks[0]!;
+    if (bank > 0) {
+      first.ints[first.job] = operations.elsewhere;
+      first.ints[first.job + 1] = bank;
+    }
+    first.kernels.announce();
+    kernels.runJob(0, this.threads);
+    if (first.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, 50) === 0)
+      this.#awaitSlowWorkers(operation);
   }
 
   /** Waits on, and gives up when no worker makes progress. */
@@ -162,21 +143,19 @@ export class Machine {
 
   #progress(): number {
     let sum = 0;
-    for (let thread = 1; thread < this.threads; thread++) sum += this.kernels.progressOf(thread);
+    for (const { kernels } of this.banks) {
+      for (let thread = 1; thread < this.threads; thread++) sum += kernels.progressOf(thread);
+    }
     return sum;
   }
 
   async close(): Promise<void> {
     if (this.threads > 1) {
-      this.ints[this.#job] = operations.stop;
+      this.ints[this.banks[0]!.job] = operations.stop;
       this.kernels.announce();
     }
     await this.#pool.close();
   }
-}
-
-function canShare(): boolean {
-  return typeof SharedArrayBuffer !== 'undefined';
 }
 
 /** The bits of a float32 as a whole number: how a float is an argument of a job. */

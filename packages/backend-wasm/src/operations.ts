@@ -17,6 +17,7 @@ export const operations = {
   activation: 14,
   addWeightedRows: 15,
   stream: 16,
+  elsewhere: 17,
   stop: -1,
 } as const;
 

@@ -5,7 +5,7 @@ import { nodeWorkerThreads } from './host.ts';
 export interface WorkerStart {
   readonly phiblocksWasm: true;
   readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
+  readonly memories: readonly WebAssembly.Memory[];
   readonly thread: number;
   readonly threads: number;
   /** The count of jobs announced before the worker joins. */

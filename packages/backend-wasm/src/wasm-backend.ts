@@ -8,6 +8,7 @@ import {
   type ExpertWeights,
   expectKnownOptions,
   type FloatTensor,
+  isPhi3Error,
   Phi3Error,
   type RotaryHandle,
   type RoutingHandle,
@@ -23,6 +24,7 @@ import { expectHandleShape, expectRange, headsOf, matrixShape } from './checks.t
 import type { Simd } from './kernels.ts';
 import { type CacheFormat, cacheFormats, WasmCache } from './kv-cache.ts';
 import { bitsOf, Machine } from './machine.ts';
+import { scratchSize } from './memory-bank.ts';
 import { routeToken } from './sparse-mixer.ts';
 import { type CreateWorker, createDefaultWorker } from './thread-pool.ts';
 import { activationGroupSize, layouts, storedFormat } from './weight-layouts.ts';
@@ -40,6 +42,11 @@ export interface WasmBackendOptions {
    * and the default, or `f32`, which is slow and exact but for float32 rounding. Float formats always take `f32`.
    */
   readonly activations?: 'q8' | 'f32' | undefined;
+  /**
+   * WebAssembly memories, 1 to 8; 1 when absent. Each holds 4 GB. All of them hold weights, whole matrices each; the first
+   * also caches and results.
+   */
+  readonly memories?: number | undefined;
   /** Makes a worker that runs the entry `@phiblocks/backend-wasm/worker`, where the file beside this one cannot be found. */
   readonly createWorker?: CreateWorker | undefined;
 }
@@ -74,15 +81,26 @@ export interface WasmBackend extends Backend {
  * await backend.dispose();
  */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
-  expectKnownOptions('createWasmBackend', options, ['threads', 'simd', 'kvCache', 'activations', 'createWorker']);
-  const { threads, simd = 'auto', kvCache = 'f32', activations = 'q8', createWorker = createDefaultWorker } = options;
+  expectKnownOptions('createWasmBackend', options, [
+    'threads',
+    'simd',
+    'kvCache',
+    'activations',
+    'memories',
+    'createWorker',
+  ]);
+  const { threads, simd = 'auto', kvCache = 'f32', activations = 'q8' } = options;
+  const { memories = 1, createWorker = createDefaultWorker } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 32)) {
     throw optionError('threads', 'a whole number from 1 to 32', threads);
+  }
+  if (!(Number.isInteger(memories) && memories >= 1 && memories <= 8)) {
+    throw optionError('memories', 'a whole number from 1 to 8', memories);
   }
   expectOneOf('simd', simd, ['auto', 'relaxed', 'simd']);
   expectOneOf('kvCache', kvCache, Object.keys(cacheFormats));
   expectOneOf('activations', activations, ['q8', 'f32']);
-  const machine = await Machine.create({ threads, simd, createWorker });
+  const machine = await Machine.create({ threads, simd, memories, createWorker });
   return new WasmBackendImplementation(machine, kvCache, activations);
 }
 
@@ -112,6 +130,8 @@ class WasmWeight implements WeightHandle {
     readonly format: WeightFormat,
     readonly shape: readonly [number, number],
     readonly layout: number,
+    /** In which memory it lies. */
+    readonly bank: number,
     readonly address: number,
     readonly sizeInBytes: number,
   ) {}
@@ -125,6 +145,9 @@ class WasmRouting implements RoutingHandle {
     readonly weights: Float32Array,
   ) {}
 }
+
+/** Memories that hold weights also need room for the input and the result of a product. */
+const roomForProducts = 2 ** 28;
 
 /** Repacking works on so many bytes of the file at a time. */
 const stagingSize = 4 * 1024 * 1024;
@@ -164,16 +187,35 @@ class WasmBackendImplementation implements WasmBackend {
     const { layout } = storedFormat(matrix.format);
     // A scale that is infinite or NaN has no place in the fast layouts, whose kernels widen float16 by shifting bits. Such a
     // matrix is stored as the float32 that it means, so that its infinities and NaN are not lost.
-    const weight = this.#pack(matrix, layout) ?? this.#pack(matrix, layouts.float32);
+    const weight = this.#place(matrix, layout) ?? this.#place(matrix, layouts.float32);
     if (!weight) throw new RangeError('float32 weights are packed without exception');
     this.#live.add(weight);
     this.#weights.add(weight);
     return weight;
   }
 
+  /** In the last memory that has room: the first is also wanted for caches and results. */
+  #place(matrix: WeightMatrix, layout: number): WasmWeight | undefined {
+    const size = this.#sizeOf(matrix, layout);
+    for (let bank = this.#machine.banks.length - 1; bank > 0; bank--) {
+      if (this.#machine.banks[bank]!.heap.usedInBytes + size > 2 ** 32 - roomForProducts) continue;
+      try {
+        return this.#pack(matrix, layout, bank);
+      } catch (error) {
+        if (!isPhi3Error(error, 'OOM')) throw error;
+      }
+    }
+    return this.#pack(matrix, layout, 0);
+  }
+
+  #sizeOf({ shape: [rows, columns] }: WeightMatrix, layout: number): number {
+    return Math.ceil(rows / 16) * (this.#machine.kernels.rowsSizeInBytes(layout, columns) >>> 0);
+  }
+
   /** Undefined when the layout cannot hold the values. */
-  #pack(matrix: WeightMatrix, layout: number): WasmWeight | undefined {
-    const { heap, kernels } = this.#machine;
+  #pack(matrix: WeightMatrix, layout: number, bank: number): WasmWeight | undefined {
+    const memory = this.#machine.banks[bank]!;
+    const { heap, kernels } = memory;
     const { format, shape, bytes } = matrix;
     const [rows, columns] = shape;
     const stored = storedFormat(format);
@@ -188,7 +230,7 @@ class WasmBackendImplementation implements WasmBackend {
       });
     }
     const rowSize = asFloats ? columns * 4 : fileRowSize;
-    const sizeInBytes = Math.ceil(rows / 16) * (kernels.rowsSizeInBytes(layout, columns) >>> 0);
+    const sizeInBytes = this.#sizeOf(matrix, layout);
     const rowsAtOnce = Math.max(16, Math.floor(stagingSize / Math.max(rowSize, 1) / 16) * 16);
     const target = heap.allocate(sizeInBytes);
     let staging: number | undefined;
@@ -201,14 +243,14 @@ class WasmBackendImplementation implements WasmBackend {
           const decoded = new Float32Array(columns);
           for (let i = 0; i < count; i++) {
             matrix.dequantizeRow(row + i, decoded);
-            this.#machine.floats.set(decoded, (staging + i * rowSize) / 4);
+            memory.floats.set(decoded, (staging + i * rowSize) / 4);
           }
         } else {
-          this.#machine.bytes.set(bytes.subarray(row * rowSize, (row + count) * rowSize), staging);
+          memory.bytes.set(bytes.subarray(row * rowSize, (row + count) * rowSize), staging);
         }
         const to = target + (row / 16) * (kernels.rowsSizeInBytes(layout, columns) >>> 0);
         const code = asFloats ? storedFormat('F32').code : stored.code;
-        this.#machine.run('pack', count * columns, [code, layout, count, rowSize, columns, staging, to]);
+        this.#machine.run('pack', count * columns, [code, layout, count, rowSize, columns, staging, to], bank);
         if (kernels.takeWarning() !== 0) {
           heap.free(target);
           return undefined;
@@ -220,7 +262,7 @@ class WasmBackendImplementation implements WasmBackend {
     } finally {
       if (staging !== undefined) heap.free(staging);
     }
-    return new WasmWeight(format, shape, layout, target, sizeInBytes);
+    return new WasmWeight(format, shape, layout, bank, target, sizeInBytes);
   }
 
   upload(tensor: FloatTensor): TensorHandle {
@@ -229,7 +271,7 @@ class WasmBackendImplementation implements WasmBackend {
 
   createCache(shape: { numLayers: number; numKeyValueHeads: number; headDim: number }): CacheHandle {
     const needed = this.#machine.kernels.attentionScratchSize(shape.headDim);
-    if (needed > this.#machine.scratchSizeInBytes) {
+    if (needed > scratchSize) {
       throw new ArgumentError({
         function: 'createCache',
         argument: 'shape.headDim',
@@ -273,23 +315,23 @@ class WasmBackendImplementation implements WasmBackend {
   }
 
   usedMemoryInBytes(): number {
-    return this.#machine.heap.usedInBytes;
+    return this.#machine.banks.reduce((sum, { heap }) => sum + heap.usedInBytes, 0);
   }
 
   streamWeights(): { sizeInBytes: number; elapsedMs: number } {
-    const sink = this.#machine.heap.allocate(8 * this.#machine.threads);
+    const sinks = this.#machine.banks.map(({ heap }) => heap.allocate(8 * this.#machine.threads));
     let sizeInBytes = 0;
     const start = performance.now();
     for (const weight of this.#weights) {
       // Sizes are passed as int32.
       for (let from = 0; from < weight.sizeInBytes; from += 2 ** 30) {
         const size = Math.min(2 ** 30, weight.sizeInBytes - from);
-        this.#machine.run('stream', size / 16, [weight.address + from, size, sink]);
+        this.#machine.run('stream', size / 16, [weight.address + from, size, sinks[weight.bank]!], weight.bank);
         sizeInBytes += size;
       }
     }
     const elapsedMs = performance.now() - start;
-    this.#machine.heap.free(sink);
+    for (const [bank, sink] of sinks.entries()) this.#machine.banks[bank]!.heap.free(sink);
     return { sizeInBytes, elapsedMs };
   }
 
@@ -332,7 +374,7 @@ class WasmBackendImplementation implements WasmBackend {
     else if (handle instanceof WasmCache) handle.free();
     else if (handle instanceof WasmWeight) {
       this.#weights.delete(handle);
-      this.#machine.heap.free(handle.address);
+      this.#machine.banks[handle.bank]!.heap.free(handle.address);
     }
   }
 
@@ -393,8 +435,8 @@ class WasmStep implements Step {
   }
 
   /** Working memory of one operation, which is over when `use` returns. */
-  #withScratch<Result>(sizeInBytes: number, use: (address: number) => Result): Result {
-    const { heap } = this.#machine;
+  #withScratch<Result>(sizeInBytes: number, use: (address: number) => Result, bank = 0): Result {
+    const { heap } = this.#machine.banks[bank]!;
     const address = heap.allocate(sizeInBytes);
     try {
       return use(address);
@@ -425,12 +467,40 @@ class WasmStep implements Step {
       });
     }
     const out = this.#make(ids.length, columns);
-    this.#withScratch(4 * ids.length, (at) => {
-      this.#machine.ints.set(ids, at / 4);
-      const work = 16 * out.size;
-      this.#machine.run('embed', work, [weight.address, weight.layout, columns, at, ids.length, out.address]);
+    this.#intoBank(weight.bank, undefined, out, (_, to) => {
+      const use = (at: number): void => {
+        this.#machine.banks[weight.bank]!.ints.set(ids, at / 4);
+        const values = [weight.address, weight.layout, columns, at, ids.length, to];
+        this.#machine.run('embed', 16 * out.size, values, weight.bank);
+      };
+      this.#withScratch(4 * ids.length, use, weight.bank);
     });
     return out;
+  }
+
+  /** Runs what has to happen in the memory where a weight lies: brings the input there, and the result back. */
+  #intoBank(
+    bank: number,
+    input: WasmTensor | undefined,
+    out: WasmTensor,
+    use: (input: number, out: number) => void,
+  ): void {
+    if (bank === 0) {
+      use(input?.address ?? 0, out.address);
+      return;
+    }
+    const { floats } = this.#machine;
+    const inputSize = input?.size ?? 0;
+    const compute = (at: number): void => {
+      const there = this.#machine.banks[bank]!;
+      const to = at + Math.ceil((4 * inputSize + 64) / 64) * 64;
+      if (input) there.floats.set(floats.subarray(input.address / 4, input.address / 4 + inputSize), at / 4);
+      use(at, to);
+      // `use` may have made the memory grow: the views are asked for again.
+      const from = to / 4;
+      this.#machine.floats.set(there.floats.subarray(from, from + out.size), out.address / 4);
+    };
+    this.#withScratch(4 * (inputSize + out.size) + 128, compute, bank);
   }
 
   rmsNorm(x: TensorHandle, weight: TensorHandle, epsilon: number): TensorHandle {
@@ -482,35 +552,38 @@ class WasmStep implements Step {
     const quantized = activations === 'q8' && matrix.layout >= layouts.nibbles;
     const perTile = tokens === 1 ? 1 : 4;
     const tiles = Math.ceil(tokens / perTile);
-    const multiply = (from: number): void => {
-      this.#machine.run('linear', tokens * rows * columns, [
-        matrix.address,
-        matrix.layout,
-        columns,
-        rows,
-        from,
-        tokens,
-        out.address,
-        offsets?.address ?? 0,
-        quantized ? 1 : 0,
-      ]);
-    };
-    if (quantized) {
-      const isNibbles = matrix.layout === layouts.nibbles || matrix.layout === layouts.nibblesWithOffset;
-      const quads = isNibbles && this.#machine.simd === 'relaxed';
-      const size = tiles * (columns / 32) * activationGroupSize(perTile, quads);
-      this.#withScratch(size, (at) => {
-        const values = [input.address, tokens, columns, at, perTile, quads ? 1 : 0];
-        this.#machine.run('quantizeActivations', input.size, values);
-        multiply(at);
-      });
-    } else if (perTile === 1) {
-      multiply(input.address);
-    } else {
-      this.#withScratch(tiles * columns * 16, (at) => {
-        this.#machine.run('interleaveActivations', input.size, [input.address, tokens, columns, at]);
-        multiply(at);
-      });
+    const { bank } = matrix;
+    this.#intoBank(bank, input, out, (x, y) => {
+      const multiply = (from: number): void => {
+        const flags = quantized ? 1 : 0;
+        // A bias lies in the first memory; for a weight elsewhere it is added below.
+        const bias = bank === 0 ? (offsets?.address ?? 0) : 0;
+        const values = [matrix.address, matrix.layout, columns, rows, from, tokens, y, bias, flags];
+        this.#machine.run('linear', tokens * rows * columns, values, bank);
+      };
+      if (quantized) {
+        const isNibbles = matrix.layout === layouts.nibbles || matrix.layout === layouts.nibblesWithOffset;
+        const quads = isNibbles && this.#machine.simd === 'relaxed';
+        const quantize = (at: number): void => {
+          const values = [x, tokens, columns, at, perTile, quads ? 1 : 0];
+          this.#machine.run('quantizeActivations', input.size, values, bank);
+          multiply(at);
+        };
+        this.#withScratch(tiles * (columns / 32) * activationGroupSize(perTile, quads), quantize, bank);
+      } else if (perTile === 1) {
+        multiply(x);
+      } else {
+        const interleave = (at: number): void => {
+          this.#machine.run('interleaveActivations', input.size, [x, tokens, columns, at], bank);
+          multiply(at);
+        };
+        this.#withScratch(tiles * columns * 16, interleave, bank);
+      }
+    });
+    if (bank > 0 && offsets) {
+      const { floats } = this.#machine;
+      const [from, to] = [offsets.address / 4, out.address / 4];
+      for (let i = 0; i < out.size; i++) floats[to + i] = floats[to + i]! + floats[from + (i % rows)]!;
     }
     return out;
   }

@@ -19,3 +19,10 @@ testBackend(
   // Half a unit of 11 bits.
   { liveHandles, quantizesActivations: true, cacheError: 2 ** -12 },
 );
+
+testBackend(
+  'wasm, weights in a second memory, int8 cache',
+  () => createWasmBackend({ threads: 2, memories: 2, kvCache: 'q8', createWorker }),
+  // Half a step of 1/127 of the largest component of a head, which is at most 5 times a typical one.
+  { liveHandles, quantizesActivations: true, cacheError: 5 / 254 },
+);

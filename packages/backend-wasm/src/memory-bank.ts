@@ -1,0 +1,69 @@
+import { Heap } from './heap.ts';
+import type { KernelExports } from './kernels.ts';
+
+/** `assembly/control.ts` keeps its records below. */
+export const controlSize = 16 * 1024;
+/** What each thread has to work with; attention over heads of 256 needs 100 KB. */
+export const scratchSize = 128 * 1024;
+
+/**
+ * Instantiates the kernels on every memory. A job in the first memory may send a thread to a job in another: that is how
+ * threads that wait in one memory come to work in all of them.
+ */
+export async function instantiateAll(
+  module: WebAssembly.Module,
+  memories: readonly WebAssembly.Memory[],
+): Promise<KernelExports[]> {
+  const all: KernelExports[] = [];
+  const runElsewhere = (bank: number, thread: number, threads: number): void => all[bank]!.runJob(thread, threads);
+  for (const memory of memories) {
+    const instance = await WebAssembly.instantiate(module, { env: { memory, runElsewhere } });
+    all.push(instance.exports as object as KernelExports);
+  }
+  return all;
+}
+
+/** One WebAssembly memory with its heap, and the kernels on it. A memory holds 4 GB, so a large model needs several. */
+export class MemoryBank {
+  readonly kernels: KernelExports;
+  readonly heap: Heap;
+  /** Where arguments of jobs are written, in units of 4 bytes. */
+  readonly job: number;
+  readonly #memory: WebAssembly.Memory;
+  #bytes = new Uint8Array(0);
+  #floats = new Float32Array(0);
+  #ints = new Int32Array(0);
+
+  constructor(memory: WebAssembly.Memory, kernels: KernelExports, threads: number) {
+    kernels.initialize(controlSize, scratchSize);
+    this.#memory = memory;
+    this.kernels = kernels;
+    this.heap = new Heap(memory, controlSize + threads * scratchSize);
+    this.job = kernels.jobAddress() / 4;
+  }
+
+  // Views are made anew after every growth: those of an unshared memory would be detached, those of a shared one too short.
+
+  get bytes(): Uint8Array {
+    this.#refresh();
+    return this.#bytes;
+  }
+
+  get floats(): Float32Array {
+    this.#refresh();
+    return this.#floats;
+  }
+
+  get ints(): Int32Array {
+    this.#refresh();
+    return this.#ints;
+  }
+
+  #refresh(): void {
+    const { buffer } = this.#memory;
+    if (this.#bytes.buffer === buffer) return;
+    this.#bytes = new Uint8Array(buffer);
+    this.#floats = new Float32Array(buffer);
+    this.#ints = new Int32Array(buffer);
+  }
+}
