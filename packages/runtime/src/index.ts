@@ -13,8 +13,10 @@ export {
 } from './generate.ts';
 export { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 export { cacheBytesPerToken, estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
+export type { AttentionInput, SelfAttention } from './models/attention-input.ts';
 export type { CausalLanguageModel } from './models/causal-language-model.ts';
 export { createPhi3, type Phi3Options, type Phi3Source } from './models/create-phi3.ts';
+export { createPhi3Small, type Phi3SmallOptions, type Phi3SmallSource } from './models/create-phi3-small.ts';
 export type { ForwardOptions } from './models/forward-options.ts';
 export type { LoadOptions, LoadProgress, TensorPlan } from './models/load-weights.ts';
 export {
@@ -26,6 +28,17 @@ export {
   type Phi3Weights,
   phi3SelfAttention,
 } from './models/phi3.ts';
+export {
+  type Biased,
+  forwardPhi3Small,
+  type Phi3Small,
+  type Phi3SmallAttentionInput,
+  type Phi3SmallLayer,
+  type Phi3SmallSelfAttention,
+  type Phi3SmallWeights,
+  phi3SmallSelfAttention,
+} from './models/phi3-small.ts';
+export { gateUpOrder, phi3SmallTensorPlan, queryKeyValueOrder } from './models/phi3-small-weights.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
 export { createReferenceBackend, type ReferenceBackend } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';

@@ -11,10 +11,14 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
 import { createPhi3, type Phi3Options } from './models/create-phi3.ts';
+import { createPhi3Small, type Phi3SmallOptions } from './models/create-phi3-small.ts';
+import type { LoadOptions } from './models/load-weights.ts';
 import { createReferenceBackend } from './reference-backend.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 
-export interface LanguageModelOptions extends Phi3Options {
+export interface LanguageModelOptions extends LoadOptions {
+  /** Replaces the self-attention of every layer. It must be one for the class of the model: the layers differ. */
+  readonly selfAttention?: Phi3Options['selfAttention'] | Phi3SmallOptions['selfAttention'];
   /** Default: the reference backend. The caller disposes of a backend it brings; the default one goes with the model. */
   readonly backend?: Backend | undefined;
   /** The chat format, where the checkpoint does not name a published one. */
@@ -63,20 +67,11 @@ export async function createLanguageModel(
     'onProgress',
     'signal',
   ]);
-  const { backend: givenBackend, chatTemplate: givenTemplate, ...phi3Options } = options;
+  const { backend: givenBackend, chatTemplate: givenTemplate, ...networkOptions } = options;
   const { config, tokenizer, generationConfig } = checkpoint;
-  if (config.modelType !== 'phi3') {
-    throw new Phi3Error({
-      code: 'MODEL_TYPE_UNSUPPORTED',
-      function: 'createLanguageModel',
-      expected: 'model_type phi3',
-      got: config.modelType,
-      where: { file: checkpoint.name },
-    });
-  }
   const chatTemplate = givenTemplate ?? checkpoint.chatTemplate;
   const backend = givenBackend ?? createReferenceBackend();
-  const network = await createPhi3({ ...checkpoint, config }, backend, phi3Options);
+  const network = await createNetwork(checkpoint, backend, networkOptions);
 
   const model: LanguageModel = {
     name: checkpoint.name,
@@ -123,6 +118,34 @@ export async function createLanguageModel(
     },
   };
   return model;
+}
+
+/** One class per `model_type`. An unknown type has no configuration to get here with: `parsePhi3Config` lists the known ones. */
+function createNetwork(
+  { name, config, weights }: Checkpoint,
+  backend: Backend,
+  { selfAttention, ...options }: Omit<LanguageModelOptions, 'backend' | 'chatTemplate'>,
+): Promise<CausalLanguageModel> {
+  switch (config.modelType) {
+    case 'phi3':
+      return createPhi3({ config, weights }, backend, {
+        ...options,
+        selfAttention: selfAttention as Phi3Options['selfAttention'],
+      });
+    case 'phi3small':
+      return createPhi3Small({ config, weights }, backend, {
+        ...options,
+        selfAttention: selfAttention as Phi3SmallOptions['selfAttention'],
+      });
+    default:
+      throw new Phi3Error({
+        code: 'MODEL_TYPE_UNSUPPORTED',
+        function: 'createLanguageModel',
+        expected: 'one of phi3, phi3small',
+        got: config.modelType,
+        where: { file: name },
+      });
+  }
 }
 
 /**

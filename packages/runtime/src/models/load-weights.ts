@@ -1,5 +1,6 @@
 import { type Backend, type FloatTensor, Phi3Error, type TensorHandle, type WeightHandle } from '@phiblocks/tensor';
 import type { WeightSource } from '@phiblocks/weights';
+import { permuteElements, permuteRows } from './permute-rows.ts';
 
 /** How far loading has come, told after each tensor. */
 export interface LoadProgress {
@@ -19,8 +20,10 @@ export type TensorPlan = ReadonlyMap<string, readonly number[]>;
 
 /** Hands out the tensors of a checkpoint as handles of a backend. */
 export interface WeightLoader {
-  matrix(key: string): Promise<WeightHandle>;
-  vector(key: string): Promise<TensorHandle>;
+  /** A matrix; with `order`, its rows in that order (see `permuteRows`). */
+  matrix(key: string, order?: Int32Array): Promise<WeightHandle>;
+  /** A vector, or any other tensor as float32; with `order`, its elements in that order. */
+  vector(key: string, order?: Int32Array): Promise<TensorHandle>;
   /** Frees everything handed out so far. */
   free(): void;
 }
@@ -54,14 +57,15 @@ export function createWeightLoader(
   }
 
   return {
-    async matrix(key) {
+    async matrix(key, order) {
       signal?.throwIfAborted();
-      return loaded(key, backend.uploadWeight(await source.readMatrix(key)));
+      const matrix = await source.readMatrix(key);
+      return loaded(key, backend.uploadWeight(order ? permuteRows(matrix, order) : matrix));
     },
-    async vector(key) {
+    async vector(key, order) {
       signal?.throwIfAborted();
       const tensor: FloatTensor = await source.readFloats(key);
-      return loaded(key, backend.upload(tensor));
+      return loaded(key, backend.upload(order ? permuteElements(tensor, order) : tensor));
     },
     free() {
       for (const handle of handles) backend.free(handle);

@@ -1,14 +1,7 @@
 import { createRotaryTable, type RotaryConfig } from '@phiblocks/longrope';
-import type {
-  Backend,
-  CacheHandle,
-  FloatTensor,
-  Operations,
-  RotaryHandle,
-  TensorHandle,
-  WeightHandle,
-} from '@phiblocks/tensor';
+import type { Backend, CacheHandle, FloatTensor, RotaryHandle, TensorHandle, WeightHandle } from '@phiblocks/tensor';
 import type { Phi3Config } from '@phiblocks/weights';
+import type { AttentionInput, SelfAttention } from './attention-input.ts';
 import { createObserver, type ForwardOptions } from './forward-options.ts';
 
 // Phi-3-mini, Phi-3-medium, Phi-3.5-mini (and the language part of vision).
@@ -41,21 +34,10 @@ export interface Phi3 {
 }
 
 /** What a self-attention gets. To try another attention, give {@link createPhi3} another function of this type. */
-export interface Phi3AttentionInput {
-  readonly config: Phi3Config;
-  readonly layer: Phi3Layer;
-  readonly index: number;
-  /** The positions of this pass. */
-  readonly rotary: RotaryHandle;
-  /** All positions up to now, when the cache holds unrotated keys. */
-  readonly keyRotation: RotaryHandle | undefined;
-  readonly cache: CacheHandle;
-  readonly hidden: TensorHandle; // [T, C], normalised
-  observe(name: string, tensor: TensorHandle): TensorHandle;
-}
+export type Phi3AttentionInput = AttentionInput<Phi3Config, Phi3Layer>;
 
 /** `[T, C]` in, `[T, C]` out; appends the keys and values of the new tokens to the cache. */
-export type Phi3SelfAttention = (ops: Operations, input: Phi3AttentionInput) => TensorHandle;
+export type Phi3SelfAttention = SelfAttention<Phi3Config, Phi3Layer>;
 
 /** Grouped-query attention behind the fused projection, as published. */
 export const phi3SelfAttention: Phi3SelfAttention = (ops, { config, layer, index, observe, ...input }) => {
