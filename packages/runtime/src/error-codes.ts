@@ -7,6 +7,7 @@ export const runtimeErrorCodes = {
   CHECKPOINT_JSON: 'A description of the checkpoint is not valid JSON.',
   CHECKPOINT_NOT_FOUND: 'There is no directory or file at the path.',
   CTX_OVERFLOW: 'The tokens do not fit into the context length.',
+  EXPERT_MISSING: 'A token chose an expert whose weights were not given.',
   GENERATION_EMPTY: 'The generation was read to its end before.',
   HANDLE_INVALID: 'A handle was freed, or belongs to another backend.',
   MODEL_TENSOR_MISSING: 'The checkpoint lacks tensors that its configuration calls for.',

@@ -14,11 +14,24 @@ export {
 export { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 export { cacheBytesPerToken, estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 export type { AttentionInput, SelfAttention } from './models/attention-input.ts';
+export type { Biased, MaybeBiased } from './models/biased.ts';
 export type { CausalLanguageModel } from './models/causal-language-model.ts';
+export { createPhiMoe, type PhiMoeOptions, type PhiMoeSource } from './models/create-phi-moe.ts';
 export { createPhi3, type Phi3Options, type Phi3Source } from './models/create-phi3.ts';
 export { createPhi3Small, type Phi3SmallOptions, type Phi3SmallSource } from './models/create-phi3-small.ts';
+export type { Experts } from './models/experts.ts';
 export type { ForwardOptions } from './models/forward-options.ts';
 export type { LoadOptions, LoadProgress, TensorPlan } from './models/load-weights.ts';
+export {
+  forwardPhiMoe,
+  type PhiMoe,
+  type PhiMoeAttentionInput,
+  type PhiMoeLayer,
+  type PhiMoeSelfAttention,
+  type PhiMoeWeights,
+  phiMoeSelfAttention,
+} from './models/phi-moe.ts';
+export { phiMoeTensorPlan } from './models/phi-moe-weights.ts';
 export {
   forwardPhi3,
   type Phi3,
@@ -29,7 +42,6 @@ export {
   phi3SelfAttention,
 } from './models/phi3.ts';
 export {
-  type Biased,
   forwardPhi3Small,
   type Phi3Small,
   type Phi3SmallAttentionInput,

@@ -1,4 +1,4 @@
-import { type Backend, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
+import { ArgumentError, type Backend, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
 import {
   type ChatMessage,
   type ChatTemplateName,
@@ -10,15 +10,21 @@ import type { GenerationConfig, ModelConfig } from '@phiblocks/weights';
 import type { Checkpoint } from './checkpoint.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
+import { createPhiMoe, type PhiMoeOptions } from './models/create-phi-moe.ts';
 import { createPhi3, type Phi3Options } from './models/create-phi3.ts';
 import { createPhi3Small, type Phi3SmallOptions } from './models/create-phi3-small.ts';
 import type { LoadOptions } from './models/load-weights.ts';
 import { createReferenceBackend } from './reference-backend.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 
-export interface LanguageModelOptions extends LoadOptions {
+export interface LanguageModelOptions
+  extends LoadOptions,
+    Pick<PhiMoeOptions, 'expertsOnDemand' | 'expertCacheInBytes'> {
   /** Replaces the self-attention of every layer. It must be one for the class of the model: the layers differ. */
-  readonly selfAttention?: Phi3Options['selfAttention'] | Phi3SmallOptions['selfAttention'];
+  readonly selfAttention?:
+    | Phi3Options['selfAttention']
+    | Phi3SmallOptions['selfAttention']
+    | PhiMoeOptions['selfAttention'];
   /** Default: the reference backend. The caller disposes of a backend it brings; the default one goes with the model. */
   readonly backend?: Backend | undefined;
   /** The chat format, where the checkpoint does not name a published one. */
@@ -64,6 +70,8 @@ export async function createLanguageModel(
     'backend',
     'chatTemplate',
     'selfAttention',
+    'expertsOnDemand',
+    'expertCacheInBytes',
     'onProgress',
     'signal',
   ]);
@@ -121,11 +129,25 @@ export async function createLanguageModel(
 }
 
 /** One class per `model_type`. An unknown type has no configuration to get here with: `parsePhi3Config` lists the known ones. */
-function createNetwork(
+async function createNetwork(
   { name, config, weights }: Checkpoint,
   backend: Backend,
-  { selfAttention, ...options }: Omit<LanguageModelOptions, 'backend' | 'chatTemplate'>,
+  {
+    selfAttention,
+    expertsOnDemand,
+    expertCacheInBytes,
+    ...options
+  }: Omit<LanguageModelOptions, 'backend' | 'chatTemplate'>,
 ): Promise<CausalLanguageModel> {
+  if (config.modelType !== 'phimoe' && (expertsOnDemand !== undefined || expertCacheInBytes !== undefined)) {
+    throw new ArgumentError({
+      function: 'createLanguageModel',
+      argument: expertsOnDemand !== undefined ? 'expertsOnDemand' : 'expertCacheInBytes',
+      expected: 'no such option for a model without experts',
+      got: expertsOnDemand ?? expertCacheInBytes,
+      where: { file: name },
+    });
+  }
   switch (config.modelType) {
     case 'phi3':
       return createPhi3({ config, weights }, backend, {
@@ -137,11 +159,18 @@ function createNetwork(
         ...options,
         selfAttention: selfAttention as Phi3SmallOptions['selfAttention'],
       });
+    case 'phimoe':
+      return createPhiMoe({ config, weights }, backend, {
+        ...options,
+        expertsOnDemand,
+        expertCacheInBytes,
+        selfAttention: selfAttention as PhiMoeOptions['selfAttention'],
+      });
     default:
       throw new Phi3Error({
         code: 'MODEL_TYPE_UNSUPPORTED',
         function: 'createLanguageModel',
-        expected: 'one of phi3, phi3small',
+        expected: 'one of phi3, phi3small, phimoe',
         got: config.modelType,
         where: { file: name },
       });

@@ -278,7 +278,17 @@ export function createReferenceBackend(): ReferenceBackend {
           for (const [index, token] of group.tokens.entries()) {
             chosen.set(input.data.subarray(token * width, (token + 1) * width), index * width);
           }
-          const { w1, w2, w3 } = experts[group.expert]!;
+          const expert = experts[group.expert];
+          if (!expert) {
+            throw new Phi3Error({
+              code: 'EXPERT_MISSING',
+              function: 'runExperts',
+              argument: `experts[${group.expert}]`,
+              expected: 'the weights of every expert that a token chose',
+              got: expert,
+            });
+          }
+          const { w1, w2, w3 } = expert;
           const gate = linearRows(chosen, matrixOf(w1, 'runExperts'));
           const up = linearRows(chosen, matrixOf(w3, 'runExperts'));
           for (let i = 0; i < gate.length; i++) up[i] = (gate[i]! / (1 + Math.exp(-gate[i]!))) * up[i]!;
@@ -341,6 +351,11 @@ export function createReferenceBackend(): ReferenceBackend {
     async read(handle) {
       const { data, shape } = valuesOf(handle, 'read');
       return { data: data.slice(), shape };
+    },
+    async readRouting(handle) {
+      expectLive(handle, 'readRouting');
+      const { numTokens, expertsPerToken, expertIds, weights } = (handle as ReferenceRouting).routing;
+      return { numTokens, expertsPerToken, expertIds: expertIds.slice(), weights: weights.slice() };
     },
     async dispose() {
       live.clear();

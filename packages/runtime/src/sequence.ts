@@ -25,6 +25,7 @@ export interface AdvanceOptions {
   /** Told after each chunk how many of the tokens to run have been run. */
   readonly onProgress?: ((progress: PrefillProgress) => void) | undefined;
   readonly onTensor?: ForwardOptions['onTensor'];
+  readonly onRouting?: ForwardOptions['onRouting'];
 }
 
 export interface PrefillProgress {
@@ -110,7 +111,14 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
 
   async function advance(tokens: ArrayLike<number>, options: AdvanceOptions = {}): Promise<FloatTensor> {
     const open = openCache('advance');
-    expectKnownOptions('advance', options, ['logits', 'sequenceLength', 'signal', 'onProgress', 'onTensor']);
+    expectKnownOptions('advance', options, [
+      'logits',
+      'sequenceLength',
+      'signal',
+      'onProgress',
+      'onTensor',
+      'onRouting',
+    ]);
     const added = expectTokens(tokens);
     expectNotAborted('advance', options.signal);
     const length = Math.max(ids.length + added.length, options.sequenceLength ?? 0);
@@ -139,6 +147,7 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
         rotateOnRead: ropePolicy === 'rerotate',
         betweenLayers,
         onTensor: options.onTensor,
+        onRouting: options.onRouting,
       });
       for (const id of chunk) ids.push(id);
       if (wanted !== 'none') rows.push(lastRows(logits, end - Math.max(start, firstWanted)));

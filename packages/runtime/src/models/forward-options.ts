@@ -1,5 +1,5 @@
 import type { FactorList } from '@phiblocks/longrope';
-import type { TensorHandle } from '@phiblocks/tensor';
+import type { RoutingHandle, TensorHandle } from '@phiblocks/tensor';
 
 /** What one forward pass needs to know besides the tokens. The same for every model of the family. */
 export interface ForwardOptions {
@@ -16,11 +16,17 @@ export interface ForwardOptions {
    * returned promise settles; afterwards it is freed.
    */
   readonly onTensor?: ((name: string, tensor: TensorHandle) => void | Promise<void>) | undefined;
+  /** Shows the routing of every layer of experts, for example `layers.0.routing`, as `onTensor` shows tensors. */
+  readonly onRouting?: ((name: string, routing: RoutingHandle) => void | Promise<void>) | undefined;
 }
 
 /** Passes handles through and shows them to `onTensor`; `settled` waits until every observer has read. */
-export function createObserver(onTensor: ForwardOptions['onTensor']): {
+export function createObserver(
+  onTensor: ForwardOptions['onTensor'],
+  onRouting?: ForwardOptions['onRouting'],
+): {
   observe(name: string, tensor: TensorHandle): TensorHandle;
+  observeRouting(name: string, routing: RoutingHandle): RoutingHandle;
   settled(): Promise<void>;
 } {
   let pending: (void | Promise<void>)[] = [];
@@ -28,6 +34,10 @@ export function createObserver(onTensor: ForwardOptions['onTensor']): {
     observe(name, tensor) {
       if (onTensor) pending.push(onTensor(name, tensor));
       return tensor;
+    },
+    observeRouting(name, routing) {
+      if (onRouting) pending.push(onRouting(name, routing));
+      return routing;
     },
     async settled() {
       if (pending.length > 0) await Promise.all(pending);

@@ -34,6 +34,7 @@ export interface WeightLoader {
  *
  * @param source - the checkpoint's tensors
  * @param plan - what the model wants
+ * @param isLoadedLater - tensors that are checked but read by someone else; they do not count as progress
  * @throws Phi3Error `MODEL_TENSOR_MISSING` naming all missing tensors
  * @throws Phi3Error `MODEL_TENSOR_SHAPE` naming the tensor and both shapes
  */
@@ -42,10 +43,11 @@ export function createWeightLoader(
   plan: TensorPlan,
   backend: Backend,
   { onProgress, signal }: LoadOptions,
+  isLoadedLater: (key: string) => boolean = () => false,
 ): WeightLoader {
   checkPlan(source, plan);
   let totalBytes = 0;
-  for (const key of plan.keys()) totalBytes += source.tensors.get(key)!.sizeInBytes;
+  for (const key of plan.keys()) if (!isLoadedLater(key)) totalBytes += source.tensors.get(key)!.sizeInBytes;
   let loadedBytes = 0;
   const handles: (WeightHandle | TensorHandle)[] = [];
 

@@ -3,18 +3,13 @@ import { createRotaryTable, type RotaryConfig } from '@phiblocks/longrope';
 import type { Backend, CacheHandle, FloatTensor, RotaryHandle, TensorHandle, WeightHandle } from '@phiblocks/tensor';
 import type { Phi3SmallConfig } from '@phiblocks/weights';
 import type { AttentionInput, SelfAttention } from './attention-input.ts';
+import type { Biased } from './biased.ts';
 import { createObserver, type ForwardOptions } from './forward-options.ts';
 
 // Phi-3-small 8k and 128k.
 // Source: `modeling_phi3_small.py`, published with the checkpoint; Phi-3 technical report, arXiv:2404.14219 §2.
 // Shape letters: T new tokens, S tokens seen so far, H query heads, K key/value heads, D headDim, C hiddenSize,
 // I intermediateSize, V vocabSize.
-
-/** A weight with its bias. */
-export interface Biased<Weight> {
-  readonly weight: Weight;
-  readonly bias: TensorHandle;
-}
 
 export interface Phi3SmallLayer {
   readonly inputLayernorm: Biased<TensorHandle>; // [C]
