@@ -1,5 +1,16 @@
 import type { FactorList } from '@phiblocks/longrope';
-import type { RoutingHandle, TensorHandle } from '@phiblocks/tensor';
+import type { FloatTensor, RoutingHandle, TensorHandle } from '@phiblocks/tensor';
+
+/** Rows of an image among the tokens of one forward pass. */
+export interface ImageRows {
+  /** First of the rows, counted in the tokens of the pass. */
+  readonly row: number;
+  readonly count: number;
+  /** `[numImageTokens, C]`, from {@link CausalLanguageModel.images} */
+  readonly features: FloatTensor;
+  /** First row of `features`; above 0 where the pass begins inside an image. */
+  readonly firstFeature: number;
+}
 
 /** What one forward pass needs to know besides the tokens. The same for every model of the family. */
 export interface ForwardOptions {
@@ -9,6 +20,8 @@ export interface ForwardOptions {
   readonly factorList: FactorList;
   /** Keys go to the cache unrotated and are rotated when read, with the list of the pass that reads them. */
   readonly rotateOnRead?: boolean | undefined;
+  /** The images among the tokens, for models that see images. Their ids are negative. */
+  readonly images?: readonly ImageRows[] | undefined;
   /** Awaited before each layer: the place to step aside for other work and, by throwing, to stop. */
   readonly betweenLayers?: (() => Promise<void>) | undefined;
   /**
