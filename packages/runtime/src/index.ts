@@ -63,7 +63,7 @@ export {
 } from './models/phi3-vision.ts';
 export { phi3VisionTensorPlan } from './models/phi3-vision-weights.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
-export { createReferenceBackend, type ReferenceBackend } from './reference-backend.ts';
+export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
 export { createSession, type Session, type SessionAdvanceOptions, type SessionOptions } from './session.ts';
 export { createStopStringFilter, type StopStringFilter } from './stop-strings.ts';

@@ -12,6 +12,7 @@ import {
   openCheckpointFiles,
   phi3SmallTensorPlan,
   phi3TensorPlan,
+  phi3VisionTensorPlan,
   phiMoeTensorPlan,
   type TensorPlan,
 } from '../src/index.ts';
@@ -48,6 +49,32 @@ export const tinyConfigs = {
     attention_bias: true,
     lm_head_bias: true,
   },
+  phi3_v: {
+    ...common,
+    model_type: 'phi3_v',
+    intermediate_size: 48,
+    max_position_embeddings: 2048,
+    embd_layer: {
+      embedding_cls: 'image',
+      hd_transform_order: 'sub_glb',
+      projection_cls: 'mlp',
+      use_hd_transform: true,
+      with_learnable_separator: true,
+    },
+    img_processor: {
+      name: 'clip_vision_model',
+      image_dim_out: 8,
+      num_img_tokens: 144,
+      clip_config: {
+        hidden_size: 8,
+        intermediate_size: 16,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        image_size: 336,
+        patch_size: 14,
+      },
+    },
+  },
 };
 
 export type TinyMember = keyof typeof tinyConfigs;
@@ -61,8 +88,8 @@ export function tensorPlanOf(config: ModelConfig): TensorPlan {
       return phi3SmallTensorPlan(config);
     case 'phimoe':
       return phiMoeTensorPlan(config);
-    default:
-      throw new Error(`no tiny ${config.modelType}`);
+    case 'phi3_v':
+      return phi3VisionTensorPlan(config);
   }
 }
 

@@ -37,13 +37,13 @@ export function createSequenceImages(model: CausalLanguageModel): SequenceImages
     for (let i = 0; i <= added.length; i++) {
       const id = i < added.length ? added[i]! : undefined;
       const isInside = rows > 0 && rows < held[number - 1]!.numTokens;
-      const isSame = rows > 0 && id === -number;
-      if (isInside && isSame) {
+      const goesOn = rows > 0 && id === -number && id === (i > 0 ? added[i - 1] : before.at(-1));
+      if (isInside && goesOn) {
         rows++;
         continue;
       }
       if (id === undefined) return; // a sequence may pause inside an image
-      if (isInside || isSame) {
+      if (isInside || goesOn) {
         throw misplaced('IM_TOKENS', i, `a run of ${held[number - 1]!.numTokens} for image ${number}`, id);
       }
       if (id >= 0) continue;
