@@ -38,6 +38,20 @@ export function tokenIds(text: string): number[] {
   return parts.map(Number);
 }
 
+/** The place of an image among token ids. */
+export interface ImagePlace {
+  readonly image: number;
+}
+
+/** Token ids separated by commas, with images among them: `1,117,image:1,1,98`. */
+export function promptIds(text: string): (number | ImagePlace)[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^(\d{1,9}|image:[1-9]\d{0,3})$/.test(part))) {
+    throw new InvalidArgumentError('Expected token ids separated by commas, images among them: 1,2,3 or 1,image:1,3.');
+  }
+  return parts.map((part) => (part.startsWith('image:') ? { image: Number(part.slice(6)) } : Number(part)));
+}
+
 /** Adds a repeated option's value to those before it. */
 export function repeated(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

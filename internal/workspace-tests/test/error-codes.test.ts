@@ -48,6 +48,7 @@ const sharedCodes = ['SHAPE', 'ARGUMENT', 'OPTION_UNKNOWN'];
 const generalCodes = [
   'ABORTED',
   'CTX_OVERFLOW',
+  'EXPERT_MISSING',
   'HANDLE_INVALID',
   'KV_COMMIT',
   'NUM_NAN',

@@ -1,5 +1,6 @@
 /** Codes that this package adds to `ARGUMENT`, `SHAPE` and `OPTION_UNKNOWN`. */
 export const wasmErrorCodes = {
+  EXPERT_MISSING: 'The weights of an expert that a token was routed to are not there.',
   HANDLE_INVALID: 'A handle was freed, or belongs to another backend.',
   KV_COMMIT: 'Positions are committed that were not appended to every layer.',
   OOM: 'The memory for a weight, a cache or a result could not be had, or would pass what one WebAssembly memory can hold.',

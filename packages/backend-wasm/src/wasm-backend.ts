@@ -5,6 +5,7 @@ import {
   type BackendReport,
   type CacheHandle,
   createFloatTensor,
+  type ExpertRouting,
   type ExpertWeights,
   expectKnownOptions,
   type FloatTensor,
@@ -300,6 +301,11 @@ class WasmBackendImplementation implements WasmBackend {
   async read(handle: TensorHandle): Promise<FloatTensor> {
     const { address, shape, size } = this.tensorOf(handle, 'read');
     return { data: this.#machine.floats.slice(address / 4, address / 4 + size), shape };
+  }
+
+  async readRouting(handle: RoutingHandle): Promise<ExpertRouting> {
+    const { numTokens, expertsPerToken, experts, weights } = this.routingOf(handle, 'readRouting');
+    return { numTokens, expertsPerToken, expertIds: experts.slice(), weights: weights.slice() };
   }
 
   async dispose(): Promise<void> {
@@ -817,7 +823,7 @@ class WasmStep implements Step {
     return routing;
   }
 
-  runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly ExpertWeights[]): TensorHandle {
+  runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly (ExpertWeights | undefined)[]): TensorHandle {
     const input = this.#backend.tensorOf(x, 'runExperts');
     const { expertsPerToken, ...chosen } = this.#backend.routingOf(routing, 'runExperts');
     const [tokens, width] = matrixShape('runExperts', 'x', input);
@@ -831,10 +837,24 @@ class WasmStep implements Step {
     }
     const out = this.#make(tokens, width);
     this.#machine.floats.fill(0, out.address / 4, out.address / 4 + out.size);
-    for (const [index, expert] of experts.entries()) {
-      const picks: number[] = [];
-      for (let pick = 0; pick < chosen.experts.length; pick++) if (chosen.experts[pick] === index) picks.push(pick);
-      if (picks.length > 0) this.#addExpert(input, expert, picks, expertsPerToken, chosen.weights, out);
+    const picksOf = new Map<number, number[]>();
+    for (const [pick, index] of chosen.experts.entries()) {
+      const picks = picksOf.get(index) ?? [];
+      picks.push(pick);
+      picksOf.set(index, picks);
+    }
+    for (const index of [...picksOf.keys()].sort((a, b) => a - b)) {
+      const expert = experts[index];
+      if (!expert) {
+        throw new Phi3Error({
+          code: 'EXPERT_MISSING',
+          function: 'runExperts',
+          argument: `experts[${index}]`,
+          expected: 'the weights of every expert that a token chose',
+          got: expert,
+        });
+      }
+      this.#addExpert(input, expert, picksOf.get(index)!, expertsPerToken, chosen.weights, out);
     }
     return out;
   }

@@ -3,6 +3,7 @@ import {
   type AddedTokenRules,
   type ChatTemplateName,
   createGgufTokenizer,
+  createPhi3SmallTokenizer,
   detectChatTemplate,
   parseTokenizerJson,
   type Tokenizer,
@@ -18,8 +19,10 @@ import {
   openGguf,
   openSafetensors,
   openShardedSafetensors,
+  type PreprocessorConfig,
   parseGenerationConfig,
   parsePhi3Config,
+  parsePreprocessorConfig,
   untrustedChatTemplate,
   type WeightSource,
   withCheckpointNames,
@@ -33,6 +36,8 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   /** `generation_config.json`; undefined where there is none, as in every GGUF file. */
   readonly generationConfig: GenerationConfig | undefined;
+  /** `preprocessor_config.json` of a vision member; undefined where there is none. */
+  readonly preprocessorConfig?: PreprocessorConfig | undefined;
   /** By the names of the published layout, also for GGUF. */
   readonly weights: WeightSource;
   readonly tokenizer: Tokenizer | undefined;
@@ -57,7 +62,8 @@ const longestDescription = 128 * 2 ** 20;
 
 /**
  * Opens a checkpoint in the published layout: `config.json`, `model.safetensors` or `model.safetensors.index.json` with its
- * shards, and, where present, `generation_config.json`, `tokenizer.json`, `tokenizer_config.json`.
+ * shards, and, where present, `generation_config.json`, `tokenizer.json` (for Phi-3-small `cl100k_base.tiktoken`),
+ * `tokenizer_config.json`, and `preprocessor_config.json` for vision members.
  *
  * @throws Phi3Error `CHECKPOINT_FILE_MISSING` without a configuration or weights; the codes of `@phiblocks/weights` and
  * `@phiblocks/tokenizer` for faults in the files
@@ -80,13 +86,22 @@ export async function openCheckpointFiles(files: CheckpointFiles): Promise<Check
   const generationConfig = generationBytes && parseGenerationConfig(generationBytes, { vocabSize: config.vocabSize });
   const tokenizerBytes = await readFile('tokenizer.json');
   const tokenizerConfig = await readFile('tokenizer_config.json');
-  const tokenizer = tokenizerBytes && parseTokenizerJson(tokenizerBytes, { tokenizerConfig });
+  const tokenizer = tokenizerBytes
+    ? parseTokenizerJson(tokenizerBytes, { tokenizerConfig })
+    : await smallTokenizer(config, readFile);
   expectVocabularyFits(config, { numTokens: tokenizer?.vocabSize });
   const templateFile = await readFile('chat_template.jinja');
   const template = templateFile
     ? new TextDecoder().decode(templateFile)
     : tokenizerConfig && chatTemplateSource(tokenizerConfig);
-  const warnings = [...config.warnings, ...(generationConfig?.warnings ?? []), ...warningsOf(tokenizer)];
+  const preprocessorBytes = config.modelType === 'phi3_v' ? await readFile('preprocessor_config.json') : undefined;
+  const preprocessorConfig = preprocessorBytes && parsePreprocessorConfig(preprocessorBytes);
+  const warnings = [
+    ...config.warnings,
+    ...(generationConfig?.warnings ?? []),
+    ...(preprocessorConfig?.warnings ?? []),
+    ...warningsOf(tokenizer),
+  ];
   const chatTemplate = chatTemplateOf(template, warnings);
 
   const weights = await (files.openWeights?.() ?? openWeights(files, readFile));
@@ -95,12 +110,22 @@ export async function openCheckpointFiles(files: CheckpointFiles): Promise<Check
     format: 'safetensors',
     config,
     generationConfig,
+    preprocessorConfig,
     weights,
     tokenizer,
     chatTemplate,
     warnings: [...warnings, ...weights.warnings],
     close: () => weights.close(),
   };
+}
+
+/** Phi-3-small brings its tokenizer as a list of ranks; what else it needs is in the code beside the checkpoint. */
+async function smallTokenizer(
+  config: ModelConfig,
+  readFile: (name: string) => Promise<Uint8Array | undefined>,
+): Promise<Tokenizer | undefined> {
+  const ranks = config.modelType === 'phi3small' ? await readFile('cl100k_base.tiktoken') : undefined;
+  return ranks && createPhi3SmallTokenizer(ranks);
 }
 
 async function readDescription(source: ByteSource, name: string): Promise<Uint8Array> {

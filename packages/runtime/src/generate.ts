@@ -1,6 +1,9 @@
 import { createSampler, type SamplerOptions, samplerOptionNames, type TokenLogprob } from '@phiblocks/sampler';
 import { ArgumentError, expectKnownOptions, isPhi3Error, Phi3Error } from '@phiblocks/tensor';
 import type { ChatMessage, Tokenizer } from '@phiblocks/tokenizer';
+import { locateImages, type RgbImage } from '@phiblocks/vision';
+import type { ImageInput } from './images/read-image.ts';
+import { imagesUnsupported } from './images/sequence-images.ts';
 import type { LanguageModel } from './language-model.ts';
 import { type DraftUsage, findDraft, type PromptLookupOptions, resolvePromptLookup } from './prompt-lookup.ts';
 import {
@@ -20,6 +23,11 @@ export interface GenerateOptions extends Omit<SamplerOptions, 'eosTokenIds'> {
   readonly promptIds?: ArrayLike<number> | undefined;
   /** A conversation to answer, in the chat format of the checkpoint. Special tokens written in it stay plain text. */
   readonly messages?: readonly ChatMessage[] | undefined;
+  /**
+   * Pictures for a model that sees them: RGB or RGBA bytes, `ImageData`, files. `prompt` and `messages` name them as
+   * `<|image_1|>`, `<|image_2|>`, … in order; `promptIds` holds, for image N, as many ids -N as it has tokens.
+   */
+  readonly images?: readonly ImageInput[] | undefined;
   /** How many tokens at most; 0 reads the prompt only. Default: that of generation_config, else 256. */
   readonly maxNewTokens?: number | undefined;
   /** Strings that end the text; they do not appear in it. */
@@ -60,6 +68,7 @@ export interface GenerationEnd {
   /** Text that was still held back; all `text` of the tokens and this make `text`. */
   readonly tail: string;
   readonly text: string;
+  /** Negative ids are rows of images. */
   readonly promptIds: readonly number[];
   /** Every chosen id, a stop id included. */
   readonly ids: readonly number[];
@@ -99,6 +108,7 @@ const optionNames: readonly (keyof GenerateOptions)[] = [
   'prompt',
   'promptIds',
   'messages',
+  'images',
   'maxNewTokens',
   'stop',
   'stopTokenIds',
@@ -113,7 +123,7 @@ const optionNames: readonly (keyof GenerateOptions)[] = [
  * chooses and runs token by token. It works only as fast as its consumer asks.
  *
  * @throws Phi3Error on the first `next()`: `OPTION_UNKNOWN`, `CTX_OVERFLOW` for a prompt beyond the context,
- * `TOKEN_ID_RANGE`, `PROMPT_EMPTY`, `TOKENIZER_MISSING`, `CHAT_TEMPLATE_MISSING`, the sampler's codes, `NUM_NAN`
+ * `TOKEN_ID_RANGE`, `PROMPT_EMPTY`, `IMAGES_UNSUPPORTED`, the `IM_…` codes for images and their placeholders, `TOKENIZER_MISSING`, `CHAT_TEMPLATE_MISSING`, the sampler's codes, `NUM_NAN`
  * @throws ArgumentError `ARGUMENT` for values out of range
  */
 export async function* generateOnSequence(
@@ -121,8 +131,8 @@ export async function* generateOnSequence(
   sequence: Sequence,
   options: GenerateOptions,
 ): Generation {
-  const plan = planGeneration(model, sequence, options);
-  const { promptIds, sampler, stopFilter, maxNewTokens, stopIds, warnings, promptLookup } = plan;
+  const plan = await planGeneration(model, sequence, options);
+  const { promptIds, images, sampler, stopFilter, maxNewTokens, stopIds, warnings, promptLookup } = plan;
   const ids: number[] = [];
   let text = '';
   let finishReason: FinishReason = plan.reachesContext ? 'context' : 'length';
@@ -140,16 +150,19 @@ export async function* generateOnSequence(
     if (sequence.ids.length > held) sequence.truncate(held);
   };
 
+  // What stands for images is no text, for the decoder and for penalties on what was said before.
+  const textIds = images.length > 0 ? promptIds.filter((id) => id >= 0) : promptIds;
   const { tokenizer } = model;
   const decoder = tokenizer?.createStreamDecoder({ skipSpecialTokens: true });
   // The text continues that of the prompt: a space between the two is kept. Behind a special token it starts afresh.
-  if (tokenizer && decoder && !startsAfresh(tokenizer, promptIds)) for (const id of promptIds) decoder.push(id);
+  if (tokenizer && decoder && !startsAfresh(tokenizer, promptIds)) for (const id of textIds) decoder.push(id);
 
   try {
     expectNotAborted('generate', options.signal);
     let started = performance.now();
-    cachedPromptTokens = sequence.keepCommonPrefix(promptIds);
+    cachedPromptTokens = sequence.keepCommonPrefix(promptIds, images);
     let logits = await sequence.advance(promptIds.slice(cachedPromptTokens), {
+      images: images.length > 0 ? images : undefined,
       signal: options.signal,
       onProgress: options.onPrefill,
     });
@@ -159,7 +172,7 @@ export async function* generateOnSequence(
       started = performance.now();
       const vocabSize = logits.shape[1]!;
       const scores = logits.data.subarray(row * vocabSize, (row + 1) * vocabSize);
-      const chosen = sampler.sample(scores, { promptIds, generatedIds: ids });
+      const chosen = sampler.sample(scores, { promptIds: textIds, generatedIds: ids });
       ids.push(chosen.id);
       const isStop = stopIds.has(chosen.id);
       const shown = isStop || !decoder ? { text: '', stopped: false } : stopFilter.push(decoder.push(chosen.id));
@@ -234,12 +247,18 @@ export async function* generateOnSequence(
 }
 
 /** Everything that can be wrong about the options is found here, before any work. */
-function planGeneration(model: LanguageModel, sequence: Sequence, options: GenerateOptions) {
+async function planGeneration(model: LanguageModel, sequence: Sequence, options: GenerateOptions) {
   const samplingNames = samplerOptionNames.filter((name) => name !== 'eosTokenIds');
   expectKnownOptions('generate', options, [...optionNames, ...samplingNames]);
   const warnings: string[] = [];
-  const promptIds = promptOf(model, options, warnings);
-  expectTokenIds('generate', promptIds, model.config.vocabSize);
+  const images: RgbImage[] = [];
+  if (options.images?.length && !model.network.images) throw imagesUnsupported('generate');
+  for (const image of options.images ?? []) images.push(await model.readImage(image));
+  // Sizes tell the number of tokens, so a prompt that is too long is found before any image is encoded.
+  const imageTokenCounts = images.map((image) => model.numImageTokens(image));
+  const promptIds = promptOf(model, options, imageTokenCounts, warnings);
+  expectTokenIds('generate', promptIds, model.config.vocabSize, model.network.images !== undefined);
+  locateImages(promptIds, imageTokenCounts);
   const room = sequence.contextLength - promptIds.length;
   if (room < 0) {
     throw new Phi3Error({
@@ -273,6 +292,7 @@ function planGeneration(model: LanguageModel, sequence: Sequence, options: Gener
   }
   return {
     promptIds,
+    images,
     warnings,
     promptLookup,
     sampler,
@@ -283,7 +303,12 @@ function planGeneration(model: LanguageModel, sequence: Sequence, options: Gener
   };
 }
 
-function promptOf(model: LanguageModel, options: GenerateOptions, warnings: string[]): number[] {
+function promptOf(
+  model: LanguageModel,
+  options: GenerateOptions,
+  imageTokenCounts: readonly number[],
+  warnings: string[],
+): number[] {
   const given = (['prompt', 'promptIds', 'messages'] as const).filter((name) => options[name] !== undefined);
   if (given.length !== 1) {
     throw new ArgumentError({
@@ -295,8 +320,8 @@ function promptOf(model: LanguageModel, options: GenerateOptions, warnings: stri
   }
   if (options.promptIds) return withStart(model, Array.from(options.promptIds), warnings);
   if (!model.tokenizer) throw tokenizerMissing(given[0]!);
-  if (options.messages) return Array.from(model.encodeChat(options.messages));
-  return withStart(model, Array.from(model.tokenizer.encode(options.prompt!)), warnings);
+  if (options.messages) return Array.from(model.encodeChat(options.messages, imageTokenCounts));
+  return withStart(model, Array.from(model.encodePrompt(options.prompt!, imageTokenCounts)), warnings);
 }
 
 /** An empty prompt starts from the model's begin-of-sequence token; without one it is an error. */
@@ -317,10 +342,10 @@ function withStart(model: LanguageModel, ids: number[], warnings: string[]): num
   return [start];
 }
 
-/** True also for no prompt at all: there is no text to continue. */
+/** True also for no prompt at all, or behind an image: there is no text to continue. */
 function startsAfresh(tokenizer: Tokenizer, promptIds: readonly number[]): boolean {
   const last = promptIds.at(-1);
-  return last === undefined || tokenizer.addedTokens.some(({ id, special }) => special && id === last);
+  return last === undefined || last < 0 || tokenizer.addedTokens.some(({ id, special }) => special && id === last);
 }
 
 function tokenizerMissing(argument: string): Phi3Error {

@@ -18,24 +18,60 @@ export {
   type Timings,
   type Usage,
 } from './generate.ts';
+export { decodeInBrowser, type ImageDecoder, type ImageInput, readImage } from './images/read-image.ts';
 export { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 export { cacheBytesPerToken, estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
-export type { CausalLanguageModel } from './models/causal-language-model.ts';
+export type { AttentionInput, SelfAttention } from './models/attention-input.ts';
+export type { Biased, MaybeBiased } from './models/biased.ts';
+export type { CausalLanguageModel, EncodeImageOptions, ImageEncoder } from './models/causal-language-model.ts';
+export { createPhiMoe, type PhiMoeOptions, type PhiMoeSource } from './models/create-phi-moe.ts';
 export { createPhi3, type Phi3Options, type Phi3Source } from './models/create-phi3.ts';
-export type { ForwardOptions } from './models/forward-options.ts';
+export { createPhi3Small, type Phi3SmallOptions, type Phi3SmallSource } from './models/create-phi3-small.ts';
+export { createPhi3Vision, type Phi3VisionOptions, type Phi3VisionSource } from './models/create-phi3-vision.ts';
+export type { Experts } from './models/experts.ts';
+export type { ForwardOptions, ImageRows } from './models/forward-options.ts';
 export type { LoadOptions, LoadProgress, TensorPlan } from './models/load-weights.ts';
+export {
+  forwardPhiMoe,
+  type PhiMoe,
+  type PhiMoeAttentionInput,
+  type PhiMoeLayer,
+  type PhiMoeSelfAttention,
+  type PhiMoeWeights,
+  phiMoeSelfAttention,
+} from './models/phi-moe.ts';
+export { phiMoeTensorPlan } from './models/phi-moe-weights.ts';
 export {
   forwardPhi3,
   type Phi3,
   type Phi3AttentionInput,
+  type Phi3LanguageConfig,
   type Phi3Layer,
   type Phi3SelfAttention,
   type Phi3Weights,
   phi3SelfAttention,
 } from './models/phi3.ts';
+export {
+  forwardPhi3Small,
+  type Phi3Small,
+  type Phi3SmallAttentionInput,
+  type Phi3SmallLayer,
+  type Phi3SmallSelfAttention,
+  type Phi3SmallWeights,
+  phi3SmallSelfAttention,
+} from './models/phi3-small.ts';
+export { gateUpOrder, phi3SmallTensorPlan, queryKeyValueOrder } from './models/phi3-small-weights.ts';
+export {
+  type ClipLayer,
+  encodeImage,
+  forwardPhi3Vision,
+  type ImageWeights,
+  type Phi3Vision,
+} from './models/phi3-vision.ts';
+export { phi3VisionTensorPlan } from './models/phi3-vision-weights.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
-export { createReferenceBackend, type ReferenceBackend } from './reference-backend.ts';
+export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
-export { createSession, type Session, type SessionOptions } from './session.ts';
+export { createSession, type Session, type SessionAdvanceOptions, type SessionOptions } from './session.ts';
 export { createStopStringFilter, type StopStringFilter } from './stop-strings.ts';

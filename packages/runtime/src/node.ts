@@ -1,10 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Phi3Error } from '@phiblocks/tensor';
-import { parseTokenizerJson, type Tokenizer } from '@phiblocks/tokenizer';
+import { createPhi3SmallTokenizer, parseTokenizerJson, type Tokenizer } from '@phiblocks/tokenizer';
+import type { RgbImage } from '@phiblocks/vision';
 import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/node';
 import { type Checkpoint, openCheckpointFiles, openGgufCheckpoint, openGgufTokenizer } from './checkpoint.ts';
 import { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
+import { decodeImage } from './node/decode-image.ts';
 
 /**
  * Opens a checkpoint on disk: a directory in the published layout, or a `.gguf` file. In a directory of the Hugging Face
@@ -33,23 +35,60 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 export async function loadModel(path: string, options: LanguageModelOptions = {}): Promise<LanguageModel> {
   const checkpoint = await openCheckpoint(path);
   try {
-    return await createLanguageModel(checkpoint, { ...options, backend: options.backend ?? 'auto' });
+    return await createLanguageModel(checkpoint, {
+      ...options,
+      backend: options.backend ?? 'auto',
+      decodeImage: options.decodeImage ?? decodeImageBlob,
+    });
   } catch (error) {
     await checkpoint.close();
     throw error;
   }
 }
 
+export { decodeImage } from './node/decode-image.ts';
+
+/**
+ * Reads an image file.
+ *
+ * @throws Phi3Error `IM_FORMAT`, `IM_DECODE`, `IM_DECODER_MISSING`, `IM_FILE_TOO_LARGE`; ImageError `IM_SIZE`, `IM_TOO_LARGE`
+ */
+export async function readImageFile(path: string): Promise<RgbImage> {
+  const { size } = await stat(path);
+  if (size > largestImageFile) {
+    throw new Phi3Error({
+      code: 'IM_FILE_TOO_LARGE',
+      function: 'readImageFile',
+      expected: `at most ${largestImageFile} bytes`,
+      got: size,
+      where: { file: path },
+    });
+  }
+  return decodeImage(await readFile(path));
+}
+
+/** 100 million pixels, the most that a picture may have, without compression. */
+const largestImageFile = 400_000_000;
+
+async function decodeImageBlob(file: Blob): Promise<RgbImage> {
+  return decodeImage(new Uint8Array(await file.arrayBuffer()));
+}
+
 /**
  * Reads only the tokenizer of a checkpoint.
  *
- * @param path - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), or a `.gguf`
- * file
+ * @param path - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), the
+ * `cl100k_base.tiktoken` of Phi-3-small, or a `.gguf` file
  * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_FILE_MISSING`, and the codes of `@phiblocks/tokenizer`
  */
 export async function openTokenizer(path: string): Promise<Tokenizer> {
   const directory = await isDirectory('openTokenizer', path);
   if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openFileSource(path));
+  const ranks = directory ? join(path, 'cl100k_base.tiktoken') : path;
+  const isSmall = directory
+    ? !(await exists(join(path, 'tokenizer.json'))) && (await exists(ranks))
+    : ranks.endsWith('.tiktoken');
+  if (isSmall) return createPhi3SmallTokenizer(await readFile(ranks));
   const file = directory ? join(path, 'tokenizer.json') : path;
   if (!(await exists(file))) {
     throw new Phi3Error({

@@ -32,6 +32,18 @@ import { unfoldPatches } from './reference/patch-embedding.ts';
 export interface ReferenceBackend extends Backend {
   /** Handles that were made and not freed: weights, tensors, caches, and temporaries of steps that have not ended. */
   liveHandles(): number;
+  /** The bytes of what it holds. What an operation needs while it runs is not counted. */
+  memory(): ReferenceMemory;
+}
+
+export interface ReferenceMemory {
+  /** Weights in their stored format, and tensors that were uploaded to stay. */
+  readonly weightsInBytes: number;
+  readonly cachesInBytes: number;
+  /** Temporaries of the steps that have not ended. */
+  readonly temporariesInBytes: number;
+  /** The most that temporaries ever were. */
+  readonly peakTemporariesInBytes: number;
 }
 
 /**
@@ -51,6 +63,9 @@ export interface ReferenceBackend extends Backend {
 export function createReferenceBackend(): ReferenceBackend {
   // Every handle that may be used. A handle outside is either freed or another backend's; both are errors.
   const live = new Set<object>();
+
+  let temporariesInBytes = 0;
+  let peakTemporariesInBytes = 0;
 
   function keep<Handle extends object>(handle: Handle): Handle {
     live.add(handle);
@@ -91,7 +106,14 @@ export function createReferenceBackend(): ReferenceBackend {
       if (ended) throw new Phi3Error({ code: 'STEP_ENDED', function: 'Step', expected: 'a step that has not ended' });
       const handle = keep<TensorHandle>({ data, shape } as ReferenceTensor);
       temporaries.push(handle);
+      temporariesInBytes += data.byteLength;
+      peakTemporariesInBytes = Math.max(peakTemporariesInBytes, temporariesInBytes);
       return handle;
+    }
+
+    function forget(handle: object): void {
+      live.delete(handle);
+      if ('data' in handle) temporariesInBytes -= (handle as ReferenceTensor).data.byteLength;
     }
 
     function linear(x: TensorHandle, weight: WeightHandle, bias?: TensorHandle): TensorHandle {
@@ -278,7 +300,17 @@ export function createReferenceBackend(): ReferenceBackend {
           for (const [index, token] of group.tokens.entries()) {
             chosen.set(input.data.subarray(token * width, (token + 1) * width), index * width);
           }
-          const { w1, w2, w3 } = experts[group.expert]!;
+          const expert = experts[group.expert];
+          if (!expert) {
+            throw new Phi3Error({
+              code: 'EXPERT_MISSING',
+              function: 'runExperts',
+              argument: `experts[${group.expert}]`,
+              expected: 'the weights of every expert that a token chose',
+              got: expert,
+            });
+          }
+          const { w1, w2, w3 } = expert;
           const gate = linearRows(chosen, matrixOf(w1, 'runExperts'));
           const up = linearRows(chosen, matrixOf(w3, 'runExperts'));
           for (let i = 0; i < gate.length; i++) up[i] = (gate[i]! / (1 + Math.exp(-gate[i]!))) * up[i]!;
@@ -310,13 +342,13 @@ export function createReferenceBackend(): ReferenceBackend {
 
       keepOnly(handles) {
         const kept = new Set<object>(handles);
-        for (const handle of temporaries) if (!kept.has(handle)) live.delete(handle);
+        for (const handle of temporaries) if (!kept.has(handle)) forget(handle);
         temporaries = temporaries.filter((handle) => kept.has(handle));
       },
 
       end() {
         ended = true;
-        for (const handle of temporaries) live.delete(handle);
+        for (const handle of temporaries) forget(handle);
         temporaries = [];
       },
     };
@@ -342,10 +374,25 @@ export function createReferenceBackend(): ReferenceBackend {
       const { data, shape } = valuesOf(handle, 'read');
       return { data: data.slice(), shape };
     },
+    async readRouting(handle) {
+      expectLive(handle, 'readRouting');
+      const { numTokens, expertsPerToken, expertIds, weights } = (handle as ReferenceRouting).routing;
+      return { numTokens, expertsPerToken, expertIds: expertIds.slice(), weights: weights.slice() };
+    },
     async dispose() {
       live.clear();
     },
     liveHandles: () => live.size,
+    memory() {
+      let weightsInBytes = -temporariesInBytes;
+      let cachesInBytes = 0;
+      for (const handle of live) {
+        if (handle instanceof ReferenceCache) cachesInBytes += handle.sizeInBytes;
+        else if ('matrix' in handle) weightsInBytes += (handle as ReferenceWeight).matrix.bytes.byteLength;
+        else if ('data' in handle) weightsInBytes += (handle as ReferenceTensor).data.byteLength;
+      }
+      return { weightsInBytes, cachesInBytes, temporariesInBytes, peakTemporariesInBytes };
+    },
   };
 }
 

@@ -1,5 +1,7 @@
 import { crossesBoundary, type RopePolicy, selectFactorList } from '@phiblocks/longrope';
 import { ArgumentError, type CacheHandle, expectKnownOptions, type FloatTensor, Phi3Error } from '@phiblocks/tensor';
+import type { RgbImage } from '@phiblocks/vision';
+import { createSequenceImages } from './images/sequence-images.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
 import type { ForwardOptions } from './models/forward-options.ts';
 import { createYielder } from './yield-to-event-loop.ts';
@@ -21,10 +23,16 @@ export interface AdvanceOptions {
    * so that a prompt fed in pieces gets the numbers of the whole prompt. Default: the length reached by this call.
    */
   readonly sequenceLength?: number | undefined;
+  /**
+   * The images of the whole sequence, in order, where `ids` hold any: image N stands for a run of ids -N as long as the
+   * image has tokens. May be left out when it is the same list as before.
+   */
+  readonly images?: readonly RgbImage[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told after each chunk how many of the tokens to run have been run. */
   readonly onProgress?: ((progress: PrefillProgress) => void) | undefined;
   readonly onTensor?: ForwardOptions['onTensor'];
+  readonly onRouting?: ForwardOptions['onRouting'];
 }
 
 export interface PrefillProgress {
@@ -36,12 +44,12 @@ export interface PrefillProgress {
 export interface Sequence {
   readonly contextLength: number;
   readonly ropePolicy: RopePolicy;
-  /** The tokens in the cache, from the start. */
+  /** The tokens in the cache, from the start; negative ones are rows of images. */
   readonly ids: readonly number[];
   /** Bytes of the key/value cache now. */
   readonly cacheSizeInBytes: number;
   advance(ids: ArrayLike<number>, options?: AdvanceOptions): Promise<FloatTensor>;
-  keepCommonPrefix(ids: ArrayLike<number>): number;
+  keepCommonPrefix(ids: ArrayLike<number>, images?: readonly RgbImage[]): number;
   /**
    * How many of the next `most` tokens may run in one pass with the numbers that they would have one by one: they fit into
    * the context, and LongRoPE keeps its factor list over them.
@@ -56,7 +64,10 @@ export interface Sequence {
  * `[1, V]` or `[T, V]`; {@link Sequence.keepCommonPrefix} makes the cache hold the longest common prefix with another
  * sequence of ids, short of its last token, so that running the rest gives logits.
  *
- * `advance` throws `CTX_OVERFLOW`, `TOKEN_ID_RANGE`, `SESSION_DISPOSED` or `ABORTED`; after an error the sequence holds
+ * Images are encoded when their tokens are run, and kept for as long as the list of images has them; a token of an image is
+ * common to two sequences only where the images are equal too.
+ *
+ * `advance` throws the `IM_…` codes of `@phiblocks/vision` for images that do not fit their tokens, `CTX_OVERFLOW`, `TOKEN_ID_RANGE`, `SESSION_DISPOSED` or `ABORTED`; after an error the sequence holds
  * whole chunks and can go on.
  *
  * @throws Phi3Error `OPTION_UNKNOWN` for an option that does not exist
@@ -75,6 +86,7 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
 
   let cache: CacheHandle | undefined = model.createCache();
   const ids: number[] = [];
+  const images = createSequenceImages(model);
   // One for the whole life of the sequence: many short passes in a row keep the event loop waiting as much as a long one.
   const pause = createYielder();
   /** The length whose list rotated the keys that are in the cache. */
@@ -109,15 +121,30 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
         got: length,
       });
     }
-    expectTokenIds('advance', tokens, model.config.vocabSize);
+    expectTokenIds('advance', tokens, model.config.vocabSize, model.images !== undefined);
     return Int32Array.from(tokens);
   }
 
   async function advance(tokens: ArrayLike<number>, options: AdvanceOptions = {}): Promise<FloatTensor> {
     const open = openCache('advance');
-    expectKnownOptions('advance', options, ['logits', 'sequenceLength', 'signal', 'onProgress', 'onTensor']);
+    expectKnownOptions('advance', options, [
+      'logits',
+      'sequenceLength',
+      'images',
+      'signal',
+      'onProgress',
+      'onTensor',
+      'onRouting',
+    ]);
     const added = expectTokens(tokens);
     expectNotAborted('advance', options.signal);
+    if (options.images) images.take(options.images, ids);
+    if (model.images) images.expectPlaced(ids, added);
+    const betweenLayers = async (): Promise<void> => {
+      await pause();
+      expectNotAborted('advance', options.signal);
+    };
+    await images.encode(added, betweenLayers);
     const length = Math.max(ids.length + added.length, options.sequenceLength ?? 0);
     // The trap of LongRoPE: keys in the cache were rotated with the list of their time. Where the list changes, the whole
     // sequence runs again.
@@ -128,10 +155,6 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
     }
     rotatedForLength = length;
 
-    const betweenLayers = async (): Promise<void> => {
-      await pause();
-      expectNotAborted('advance', options.signal);
-    };
     const firstWanted = options.logits === 'all' ? run.length - added.length : run.length - 1;
     const rows: FloatTensor[] = [];
     for (let start = 0; start < run.length; start += chunkSize) {
@@ -141,9 +164,11 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
       const logits = await model.forward(chunk, open, {
         logits: wanted,
         factorList: listAt(length),
+        images: images.rowsOf(ids, chunk),
         rotateOnRead: ropePolicy === 'rerotate',
         betweenLayers,
         onTensor: options.onTensor,
+        onRouting: options.onRouting,
       });
       for (const id of chunk) ids.push(id);
       if (wanted !== 'none') rows.push(lastRows(logits, end - Math.max(start, firstWanted)));
@@ -160,10 +185,12 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
       return openCache('cacheSizeInBytes').sizeInBytes;
     },
     advance,
-    keepCommonPrefix(wanted) {
+    keepCommonPrefix(wanted, wantedImages = []) {
       const most = Math.min(ids.length, wanted.length - 1);
+      const differs = wantedImages.findIndex((image, index) => !images.isSame(index + 1, image));
+      const firstOtherImage = differs < 0 ? wantedImages.length + 1 : differs + 1;
       let common = 0;
-      while (common < most && ids[common] === wanted[common]) common++;
+      while (common < most && ids[common] === wanted[common] && -ids[common]! < firstOtherImage) common++;
       truncate(common);
       return common;
     },
@@ -189,11 +216,16 @@ export function expectNotAborted(functionName: string, signal: AbortSignal | und
   }
 }
 
-/** @throws Phi3Error `TOKEN_ID_RANGE` naming the first id that is not a row of the embedding */
-export function expectTokenIds(functionName: string, ids: ArrayLike<number>, vocabSize: number): void {
+/** @throws Phi3Error `TOKEN_ID_RANGE` naming the first id that is neither a row of the embedding nor, where allowed, of an image */
+export function expectTokenIds(
+  functionName: string,
+  ids: ArrayLike<number>,
+  vocabSize: number,
+  allowsImages = false,
+): void {
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!;
-    if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+    if (!Number.isInteger(id) || (id < 0 && !allowsImages) || id >= vocabSize) {
       throw new Phi3Error({
         code: 'TOKEN_ID_RANGE',
         function: functionName,

@@ -1,9 +1,18 @@
 import { type FloatTensor, Phi3Error } from '@phiblocks/tensor';
 import { type GenerateOptions, type Generation, generateOnSequence } from './generate.ts';
+import type { ImageInput } from './images/read-image.ts';
 import type { LanguageModel } from './language-model.ts';
 import { type AdvanceOptions, createSequence, type SequenceOptions } from './sequence.ts';
 
 export type SessionOptions = SequenceOptions;
+
+export interface SessionAdvanceOptions extends Omit<AdvanceOptions, 'images'> {
+  /**
+   * The images of the whole session, in order, where `ids` hold any: image N stands for a run of ids -N as long as the
+   * image has tokens. May be left out when it is the same list as before.
+   */
+  readonly images?: readonly ImageInput[] | undefined;
+}
 
 /**
  * A conversation or a text with its key/value cache. It lives between turns: what a new prompt has in common with the
@@ -13,7 +22,7 @@ export interface Session {
   readonly model: LanguageModel;
   readonly contextLength: number;
   readonly ropePolicy: NonNullable<SessionOptions['ropePolicy']>;
-  /** The tokens in the cache, from the start of the sequence. */
+  /** The tokens in the cache, from the start of the sequence; negative ones are rows of images. */
   readonly ids: readonly number[];
   /** Bytes of the key/value cache now. */
   readonly cacheSizeInBytes: number;
@@ -23,7 +32,7 @@ export interface Session {
    */
   generate(options: GenerateOptions): Generation;
   /** Runs tokens behind those already here and returns logits `[1, V]`, or `[T, V]` with `logits: 'all'`. */
-  advance(ids: ArrayLike<number>, options?: AdvanceOptions): Promise<FloatTensor>;
+  advance(ids: ArrayLike<number>, options?: SessionAdvanceOptions): Promise<FloatTensor>;
   /** Forgets the tokens from `length` on. */
   truncate(length: number): void;
   /** Frees the cache. Calling it twice is harmless. */
@@ -75,7 +84,8 @@ export function createSession(model: LanguageModel, options: SessionOptions = {}
     async advance(ids, options) {
       acquire('advance');
       try {
-        return await sequence.advance(ids, options);
+        const images = options?.images && (await Promise.all(options.images.map((image) => model.readImage(image))));
+        return await sequence.advance(ids, { ...options, images });
       } finally {
         busy = false;
       }

@@ -72,6 +72,16 @@ export interface RoutingHandle {
   readonly expertsPerToken: number;
 }
 
+/** A routing, read back. */
+export interface ExpertRouting {
+  readonly numTokens: number;
+  readonly expertsPerToken: number;
+  /** `[T, expertsPerToken]`, first choice first. */
+  readonly expertIds: Int32Array;
+  /** `[T, expertsPerToken]`; they need not sum to 1. */
+  readonly weights: Float32Array;
+}
+
 /**
  * The operations of a forward pass. Each enqueues and returns a handle at once; only {@link Backend.read} brings numbers
  * back. So a forward pass is written without `await` between operations and serves a synchronous backend, a thread pool
@@ -121,8 +131,11 @@ export interface Operations {
     gate: WeightHandle,
     options: { expertsPerToken: number; jitterEpsilon: number },
   ): RoutingHandle;
-  /** The weighted sum of the chosen experts' outputs; an expert that no token chose is not computed. */
-  runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly ExpertWeights[]): TensorHandle;
+  /**
+   * The weighted sum of the chosen experts' outputs. An expert that no token chose is not computed and may be missing from
+   * the list, which is how a model whose experts do not fit into memory runs.
+   */
+  runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly (ExpertWeights | undefined)[]): TensorHandle;
   /** Non-overlapping patches of `[channels, height, width]` times `[C, channels · patchSize²]` → `[patches, C]`, row-major. */
   patchEmbedding(pixels: TensorHandle, weight: WeightHandle, patchSize: number): TensorHandle;
 }
@@ -168,8 +181,10 @@ export interface Backend {
   /** Frees a weight, an uploaded tensor or a cache. Using it afterwards is an error. */
   free(handle: WeightHandle | TensorHandle | CacheHandle): void;
   beginStep(): Step;
-  /** Brings numbers back: the only operation that waits. */
+  /** Brings numbers back. This and `readRouting` are the only operations that wait. */
   read(handle: TensorHandle): Promise<FloatTensor>;
+  /** Brings a routing back, so that the weights of the chosen experts, and no others, can be loaded. */
+  readRouting(routing: RoutingHandle): Promise<ExpertRouting>;
   /** Frees everything the backend holds. */
   dispose(): Promise<void>;
 }

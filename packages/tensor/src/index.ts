@@ -5,6 +5,7 @@ export type {
   BlockSparsePattern,
   CacheHandle,
   CacheShape,
+  ExpertRouting,
   ExpertWeights,
   Operations,
   RotaryHandle,

@@ -18,6 +18,10 @@ export {
   parseGenerationConfig,
 } from './config/parse-generation-config.ts';
 export { type ParseConfigOptions, parsePhi3Config } from './config/parse-phi3-config.ts';
+export {
+  type PreprocessorConfig,
+  parsePreprocessorConfig,
+} from './config/parse-preprocessor-config.ts';
 export { createBlobSource } from './create-blob-source.ts';
 export { createByteSource } from './create-byte-source.ts';
 export { type WeightsErrorCode, weightsErrorCodes } from './error-codes.ts';

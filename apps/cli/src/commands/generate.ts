@@ -1,13 +1,14 @@
 import type { GenerateOptions, GenerationEnd } from '@phiblocks/runtime';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
+import { expandImages, type ImageFlags, idsOption, imageOption, readImages } from '../images.ts';
 import { type BackendOptions, backendOptions, loadForCommand, shortBackend } from '../load-model.ts';
 import { createInterrupt, createProgress, note, print } from '../terminal.ts';
-import { number, repeated, tokenIds, UsageError, wholeNumber } from '../usage-error.ts';
+import { type ImagePlace, number, repeated, UsageError, wholeNumber } from '../usage-error.ts';
 
-interface GenerateFlags extends BackendOptions {
+interface GenerateFlags extends BackendOptions, ImageFlags {
   readonly model: string;
   readonly prompt?: string;
-  readonly ids?: number[];
+  readonly ids?: (number | ImagePlace)[];
   readonly chat?: string;
   readonly system?: string;
   readonly maxNewTokens?: number;
@@ -26,7 +27,8 @@ export function generateCommand(): Command {
     .description('write text behind a prompt, streamed to standard output')
     .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
     .option('--prompt <text>', 'text to continue')
-    .addOption(new Option('--ids <ids>', 'token ids to continue, taken as they are: 1,2,3').argParser(tokenIds))
+    .addOption(idsOption())
+    .addOption(imageOption())
     .option('--chat <text>', 'a message to answer, in the chat format of the model')
     .option('--system <text>', 'with --chat: the system message')
     .option('--max-new-tokens <n>', 'stop after so many tokens', wholeNumber(0))
@@ -60,13 +62,16 @@ async function generate(flags: GenerateFlags): Promise<void> {
   if (flags.promptLookup && (flags.temperature ?? 0) > 0) {
     throw new UsageError('--prompt-lookup goes with greedy generation, not with --temperature above 0');
   }
-  const options = promptOf(flags);
+  const { ids, ...options } = promptOf(flags);
   const interrupt = createInterrupt();
   const model = await loadForCommand(flags.model, flags, interrupt.signal);
   const progress = createProgress('Reading the prompt');
   try {
+    const images = await readImages(flags);
     const generation = model.generate({
       ...options,
+      promptIds: ids && expandImages(model, ids, images),
+      images,
       maxNewTokens: flags.maxNewTokens,
       temperature: flags.temperature,
       topP: flags.topP,
@@ -103,12 +108,12 @@ function promptOf({
   ids,
   chat,
   system,
-}: GenerateFlags): Pick<GenerateOptions, 'prompt' | 'promptIds' | 'messages'> {
+}: GenerateFlags): Pick<GenerateOptions, 'prompt' | 'messages'> & Pick<GenerateFlags, 'ids'> {
   const given = [prompt, ids, chat].filter((value) => value !== undefined).length;
   if (given !== 1) throw new UsageError('give exactly one of --prompt, --ids and --chat');
   if (system !== undefined && chat === undefined) throw new UsageError('--system goes with --chat');
   if (prompt !== undefined) return { prompt };
-  if (ids !== undefined) return { promptIds: ids };
+  if (ids !== undefined) return { ids };
   const messages = [{ role: 'user', content: chat! }];
   return { messages: system === undefined ? messages : [{ role: 'system', content: system }, ...messages] };
 }

@@ -66,7 +66,15 @@ async function inspect(flags: InspectFlags): Promise<void> {
       chatTemplate: checkpoint.chatTemplate ?? null,
       stopTokenIds: checkpoint.generationConfig?.eosTokenIds ?? config.eosTokenIds,
       cacheBytesPerToken: { float32: cacheBytesPerToken(config, 4), float16: cacheBytesPerToken(config, 2) },
-      memory: { contextLength, ...estimateMemory(config, { weightsInBytes: sizeInBytes, contextLength }) },
+      numCrops: checkpoint.preprocessorConfig?.numCrops ?? null,
+      memory: {
+        contextLength,
+        ...estimateMemory(config, {
+          weightsInBytes: sizeInBytes,
+          contextLength,
+          numCrops: checkpoint.preprocessorConfig?.numCrops,
+        }),
+      },
       warnings: checkpoint.warnings,
       ...(flags.tensors && {
         tensors: tensors.map(({ name, format, shape, file, sizeInBytes: size }) => ({
@@ -109,6 +117,13 @@ async function inspect(flags: InspectFlags): Promise<void> {
       ['  cache', bytes(report.memory.cacheInBytes)],
       ['  one pass', bytes(report.memory.activationsInBytes)],
     ];
+    if (config.modelType === 'phi3_v') {
+      const crops = report.numCrops === null ? 'crops not stated, 16 assumed' : `up to ${report.numCrops} crops`;
+      rows.push(['  one image', `${bytes(report.memory.imageInBytes)} (${crops})`]);
+    }
+    if (config.modelType === 'phimoe') {
+      rows.push(['experts', `${config.numExpertsPerTok} of ${config.numLocalExperts} per token and layer`]);
+    }
     await print(rows.map(([label, value]) => `${label.padEnd(12)}  ${value}\n`).join(''));
     for (const { name, format, shape } of report.tensors ?? []) {
       await print(`${format.padEnd(6)} [${shape.join(', ')}]  ${printable(name)}\n`);

@@ -1,13 +1,15 @@
 import { encodeFloats, type FloatTensor, sizeOfShape } from '@phiblocks/tensor';
 import { writeSafetensorsFile } from '@phiblocks/weights/node';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
+import { expandImages, type ImageFlags, idsOption, imageOption, readImages } from '../images.ts';
 import { type BackendOptions, backendOptions, loadForCommand } from '../load-model.ts';
 import { createInterrupt, createProgress } from '../terminal.ts';
-import { tokenIds } from '../usage-error.ts';
+import { type ImagePlace, UsageError } from '../usage-error.ts';
 
-interface LogitsFlags extends BackendOptions {
+interface LogitsFlags extends BackendOptions, ImageFlags {
   readonly model: string;
-  readonly ids: number[];
+  readonly prompt?: string;
+  readonly ids?: (number | ImagePlace)[];
   readonly out: string;
   readonly hidden?: boolean;
 }
@@ -16,7 +18,9 @@ export function logitsCommand(): Command {
   const command = new Command('logits')
     .description('write the logits at every position of a prompt as safetensors: `logits` [T, V], float32')
     .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
-    .addOption(new Option('--ids <ids>', 'the prompt: 1,2,3').argParser(tokenIds).makeOptionMandatory())
+    .option('--prompt <text>', 'the prompt as text')
+    .addOption(idsOption())
+    .addOption(imageOption())
     .requiredOption('--out <file>', 'the safetensors file to write')
     .option('--hidden', 'also `hidden.0`, the embeddings, and `hidden.N`, the output of layer N - 1, each [T, C]');
   for (const option of backendOptions()) command.addOption(option);
@@ -24,6 +28,8 @@ export function logitsCommand(): Command {
 }
 
 async function logits(flags: LogitsFlags): Promise<void> {
+  const { prompt, ids } = flags;
+  if ((prompt === undefined) === (ids === undefined)) throw new UsageError('give exactly one of --prompt and --ids');
   const interrupt = createInterrupt();
   // Who asks for logits compares them: exact activations, whatever the time.
   const model = await loadForCommand(flags.model, flags, interrupt.signal, { activations: 'f32' });
@@ -31,7 +37,11 @@ async function logits(flags: LogitsFlags): Promise<void> {
   const progress = createProgress('Computing');
   try {
     const hidden = new Map<string, FloatTensor[]>();
-    const result = await session.advance(flags.ids, {
+    const images = await readImages(flags);
+    const counts = images.map((image) => model.numImageTokens(image));
+    const tokens = ids ? expandImages(model, ids, images) : model.encodePrompt(prompt!, counts);
+    const result = await session.advance(tokens, {
+      images,
       logits: 'all',
       signal: interrupt.signal,
       onProgress: ({ done, total }) => progress.update(done, total),

@@ -1,10 +1,10 @@
-import type { RotaryConfig } from '@phiblocks/longrope';
 import type { Backend } from '@phiblocks/tensor';
 import type { Phi3Config, WeightSource } from '@phiblocks/weights';
 import type { CausalLanguageModel } from './causal-language-model.ts';
 import { createWeightLoader, type LoadOptions } from './load-weights.ts';
 import { forwardPhi3, type Phi3, type Phi3SelfAttention, phi3SelfAttention } from './phi3.ts';
 import { loadPhi3Weights, phi3TensorPlan } from './phi3-weights.ts';
+import { rotaryConfigOf } from './rotary-config.ts';
 
 export interface Phi3Options extends LoadOptions {
   /** Replaces the self-attention of every layer. Default: {@link phi3SelfAttention}. */
@@ -49,22 +49,4 @@ export async function createPhi3(
     loader.free();
     throw error;
   }
-}
-
-function rotaryConfigOf(config: Phi3Config): RotaryConfig {
-  const scaling = config.ropeScaling;
-  return {
-    headDim: config.headDim,
-    ropeTheta: config.ropeTheta,
-    partialRotaryFactor: config.partialRotaryFactor,
-    maxPositionEmbeddings: config.maxPositionEmbeddings,
-    originalMaxPositionEmbeddings: config.originalMaxPositionEmbeddings,
-    ropeScaling: scaling && {
-      type: scaling.type,
-      shortFactor: scaling.shortFactor,
-      longFactor: scaling.longFactor,
-      shortMscale: scaling.shortMscale,
-      longMscale: scaling.longMscale,
-    },
-  };
 }

@@ -1,5 +1,13 @@
-import { type Backend, type FloatTensor, Phi3Error, type TensorHandle, type WeightHandle } from '@phiblocks/tensor';
-import type { WeightSource } from '@phiblocks/weights';
+import {
+  type Backend,
+  type FloatTensor,
+  Phi3Error,
+  type TensorHandle,
+  type WeightHandle,
+  type WeightMatrix,
+} from '@phiblocks/tensor';
+import { createWeightMatrix, isWeightFormat, type WeightSource } from '@phiblocks/weights';
+import { permuteElements, permuteRows } from './permute-rows.ts';
 
 /** How far loading has come, told after each tensor. */
 export interface LoadProgress {
@@ -19,8 +27,12 @@ export type TensorPlan = ReadonlyMap<string, readonly number[]>;
 
 /** Hands out the tensors of a checkpoint as handles of a backend. */
 export interface WeightLoader {
-  matrix(key: string): Promise<WeightHandle>;
-  vector(key: string): Promise<TensorHandle>;
+  /** A matrix, a kernel of more dimensions as `[out, the rest]`; with `order`, its rows in that order (`permuteRows`). */
+  matrix(key: string, order?: Int32Array): Promise<WeightHandle>;
+  /** A vector, or any other tensor as float32; with `order`, its elements in that order. */
+  vector(key: string, order?: Int32Array): Promise<TensorHandle>;
+  /** Numbers that stay with the caller. */
+  floats(key: string): Promise<FloatTensor>;
   /** Frees everything handed out so far. */
   free(): void;
 }
@@ -31,6 +43,7 @@ export interface WeightLoader {
  *
  * @param source - the checkpoint's tensors
  * @param plan - what the model wants
+ * @param isLoadedLater - tensors that are checked but read by someone else; they do not count as progress
  * @throws Phi3Error `MODEL_TENSOR_MISSING` naming all missing tensors
  * @throws Phi3Error `MODEL_TENSOR_SHAPE` naming the tensor and both shapes
  */
@@ -39,35 +52,55 @@ export function createWeightLoader(
   plan: TensorPlan,
   backend: Backend,
   { onProgress, signal }: LoadOptions,
+  isLoadedLater: (key: string) => boolean = () => false,
 ): WeightLoader {
   checkPlan(source, plan);
   let totalBytes = 0;
-  for (const key of plan.keys()) totalBytes += source.tensors.get(key)!.sizeInBytes;
+  for (const key of plan.keys()) if (!isLoadedLater(key)) totalBytes += source.tensors.get(key)!.sizeInBytes;
   let loadedBytes = 0;
   const handles: (WeightHandle | TensorHandle)[] = [];
 
   function loaded<Handle extends WeightHandle | TensorHandle>(key: string, handle: Handle): Handle {
     handles.push(handle);
-    loadedBytes += source.tensors.get(key)!.sizeInBytes;
-    onProgress?.({ tensor: key, loadedBytes, totalBytes });
+    progressed(key);
     return handle;
   }
 
+  function progressed(key: string): void {
+    loadedBytes += source.tensors.get(key)!.sizeInBytes;
+    onProgress?.({ tensor: key, loadedBytes, totalBytes });
+  }
+
   return {
-    async matrix(key) {
+    async matrix(key, order) {
       signal?.throwIfAborted();
-      return loaded(key, backend.uploadWeight(await source.readMatrix(key)));
+      const matrix = await readMatrix(source, key);
+      return loaded(key, backend.uploadWeight(order ? permuteRows(matrix, order) : matrix));
     },
-    async vector(key) {
+    async vector(key, order) {
       signal?.throwIfAborted();
       const tensor: FloatTensor = await source.readFloats(key);
-      return loaded(key, backend.upload(tensor));
+      return loaded(key, backend.upload(order ? permuteElements(tensor, order) : tensor));
+    },
+    async floats(key) {
+      signal?.throwIfAborted();
+      const tensor = await source.readFloats(key);
+      progressed(key);
+      return tensor;
     },
     free() {
       for (const handle of handles) backend.free(handle);
       handles.length = 0;
     },
   };
+}
+
+async function readMatrix(source: WeightSource, key: string): Promise<WeightMatrix> {
+  const { format, shape } = source.tensors.get(key)!;
+  if (shape.length <= 2 || !isWeightFormat(format)) return source.readMatrix(key);
+  const [rows, ...rest] = shape as [number, ...number[]];
+  const columns = rest.reduce((product, size) => product * size, 1);
+  return createWeightMatrix(format, [rows, columns], await source.readBytes(key));
 }
 
 function checkPlan(source: WeightSource, plan: TensorPlan): void {

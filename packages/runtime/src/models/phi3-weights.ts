@@ -1,7 +1,6 @@
 import type { TensorHandle, WeightHandle } from '@phiblocks/tensor';
-import type { Phi3Config } from '@phiblocks/weights';
 import type { TensorPlan, WeightLoader } from './load-weights.ts';
-import type { Phi3Layer, Phi3Weights } from './phi3.ts';
+import type { Phi3LanguageConfig, Phi3Layer, Phi3Weights } from './phi3.ts';
 
 // The only place that knows how a published Phi3ForCausalLM checkpoint spells its keys.
 
@@ -12,7 +11,7 @@ import type { Phi3Layer, Phi3Weights } from './phi3.ts';
  * const plan = phi3TensorPlan(tinyPhi3Config);
  * plan.get('model.layers.0.mlp.down_proj.weight'); // => [tinyPhi3Config.hiddenSize, tinyPhi3Config.intermediateSize]
  */
-export function phi3TensorPlan(config: Phi3Config): TensorPlan {
+export function phi3TensorPlan(config: Phi3LanguageConfig): TensorPlan {
   const { hiddenSize: C, intermediateSize: I, vocabSize: V, headDim: D } = config;
   const H = config.numAttentionHeads;
   const K = config.numKeyValueHeads;
@@ -32,7 +31,7 @@ export function phi3TensorPlan(config: Phi3Config): TensorPlan {
 }
 
 /** Reads the planned tensors in the order in which the forward pass uses them. */
-export async function loadPhi3Weights(config: Phi3Config, loader: WeightLoader): Promise<Phi3Weights> {
+export async function loadPhi3Weights(config: Phi3LanguageConfig, loader: WeightLoader): Promise<Phi3Weights> {
   const embedTokens = await loader.matrix('model.embed_tokens.weight');
   const layers: Phi3Layer[] = [];
   for (let index = 0; index < config.numHiddenLayers; index++) {

@@ -1,14 +1,7 @@
 import { createRotaryTable, type RotaryConfig } from '@phiblocks/longrope';
-import type {
-  Backend,
-  CacheHandle,
-  FloatTensor,
-  Operations,
-  RotaryHandle,
-  TensorHandle,
-  WeightHandle,
-} from '@phiblocks/tensor';
-import type { Phi3Config } from '@phiblocks/weights';
+import type { Backend, CacheHandle, FloatTensor, RotaryHandle, TensorHandle, WeightHandle } from '@phiblocks/tensor';
+import type { Phi3Config, Phi3VisionConfig } from '@phiblocks/weights';
+import type { AttentionInput, SelfAttention } from './attention-input.ts';
 import { createObserver, type ForwardOptions } from './forward-options.ts';
 
 // Phi-3-mini, Phi-3-medium, Phi-3.5-mini (and the language part of vision).
@@ -32,8 +25,11 @@ export interface Phi3Weights {
   readonly lmHead: WeightHandle; // [V, C]; the embedding itself where the two are tied
 }
 
+/** The configuration of a model whose language part is this one. */
+export type Phi3LanguageConfig = Phi3Config | Phi3VisionConfig;
+
 export interface Phi3 {
-  readonly config: Phi3Config;
+  readonly config: Phi3LanguageConfig;
   readonly rotary: RotaryConfig;
   readonly weights: Phi3Weights;
   readonly backend: Backend;
@@ -41,21 +37,10 @@ export interface Phi3 {
 }
 
 /** What a self-attention gets. To try another attention, give {@link createPhi3} another function of this type. */
-export interface Phi3AttentionInput {
-  readonly config: Phi3Config;
-  readonly layer: Phi3Layer;
-  readonly index: number;
-  /** The positions of this pass. */
-  readonly rotary: RotaryHandle;
-  /** All positions up to now, when the cache holds unrotated keys. */
-  readonly keyRotation: RotaryHandle | undefined;
-  readonly cache: CacheHandle;
-  readonly hidden: TensorHandle; // [T, C], normalised
-  observe(name: string, tensor: TensorHandle): TensorHandle;
-}
+export type Phi3AttentionInput = AttentionInput<Phi3LanguageConfig, Phi3Layer>;
 
 /** `[T, C]` in, `[T, C]` out; appends the keys and values of the new tokens to the cache. */
-export type Phi3SelfAttention = (ops: Operations, input: Phi3AttentionInput) => TensorHandle;
+export type Phi3SelfAttention = SelfAttention<Phi3LanguageConfig, Phi3Layer>;
 
 /** Grouped-query attention behind the fused projection, as published. */
 export const phi3SelfAttention: Phi3SelfAttention = (ops, { config, layer, index, observe, ...input }) => {
@@ -84,6 +69,7 @@ export const phi3SelfAttention: Phi3SelfAttention = (ops, { config, layer, index
  * One forward pass: `ids` follow the positions that `cache` holds, and are in it afterwards. Where the pass is stopped
  * half-way, the cache is as it was.
  *
+ * @param embeddings - `[T, C]` instead of the embeddings of `ids`: how images come in
  * @returns logits `[rows, V]` for the rows asked for
  */
 export async function forwardPhi3(
@@ -91,6 +77,7 @@ export async function forwardPhi3(
   ids: Int32Array,
   cache: CacheHandle,
   { logits, factorList: list, rotateOnRead, betweenLayers, onTensor }: ForwardOptions,
+  embeddings?: FloatTensor,
 ): Promise<FloatTensor> {
   const { observe, settled } = createObserver(onTensor);
   const ops = backend.beginStep();
@@ -103,7 +90,8 @@ export async function forwardPhi3(
     const keyRotation = rotateOnRead ? rotaryOf(0, cache.length + ids.length) : undefined;
     const tables = [rotary, keyRotation].flatMap((table) => (table ? [table.cos, table.sin] : []));
 
-    let hidden = observe('hidden.0', ops.embed(weights.embedTokens, ids)); //                     [T, C]
+    let hidden = embeddings ? ops.upload(embeddings) : ops.embed(weights.embedTokens, ids); //    [T, C]
+    observe('hidden.0', hidden);
     for (const [index, layer] of weights.layers.entries()) {
       await betweenLayers?.();
       const normed = ops.rmsNorm(hidden, layer.inputLayernorm, config.rmsNormEps); //             [T, C]
