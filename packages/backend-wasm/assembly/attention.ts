@@ -254,7 +254,7 @@ function soften(
   sums: usize,
   padded: i32,
 ): void {
-  for (let i = 0; i < min(from, CHUNK); i++) store<f32>(scores + 4 * <usize>i, -Infinity);
+  for (let i = 0, end = min(from, CHUNK); i < end; i++) store<f32>(scores + 4 * <usize>i, -Infinity);
   for (let i = max(limit, 0); i < CHUNK; i++) store<f32>(scores + 4 * <usize>i, -Infinity);
   const factor = f32x4.splat(scale);
   // After the scale, which may be negative.

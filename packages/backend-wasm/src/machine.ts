@@ -7,8 +7,8 @@ import { type CreateWorker, ThreadPool, workerLost } from './thread-pool.ts';
 
 /** Below so many elementary steps the main thread is done before a worker has woken up. */
 const leastSharedWork = 30_000;
-/** How often a waiting thread looks before it sleeps: about 50 µs, longer than the pause between two operations. */
-const spins = 50_000;
+/** How often a waiting thread looks before it sleeps: some 100 µs, longer than the pause between two shared operations. */
+const spins = 200_000;
 /** A worker whose count of finished pieces stands still for so long is lost: a piece takes milliseconds. */
 const lostAfterMs = 10_000;
 const pageSize = 65536;

@@ -440,6 +440,11 @@ class WasmStep implements Step {
     throw new Phi3Error({ code: 'STEP_ENDED', function: 'Step', expected: 'a step that has not ended' });
   }
 
+  /** Work that is shared by rows: one row is not worth waking anybody. */
+  #byRows(work: number, rows: number): number {
+    return rows === 1 ? 0 : work;
+  }
+
   /** Working memory of one operation, which is over when `use` returns. */
   #withScratch<Result>(sizeInBytes: number, use: (address: number) => Result, bank = 0): Result {
     const { heap } = this.#machine.banks[bank]!;
@@ -477,7 +482,7 @@ class WasmStep implements Step {
       const use = (at: number): void => {
         this.#machine.banks[weight.bank]!.ints.set(ids, at / 4);
         const values = [weight.address, weight.layout, columns, at, ids.length, to];
-        this.#machine.run('embed', 16 * out.size, values, weight.bank);
+        this.#machine.run('embed', this.#byRows(16 * out.size, ids.length), values, weight.bank);
       };
       this.#withScratch(4 * ids.length, use, weight.bank);
     });
@@ -517,7 +522,7 @@ class WasmStep implements Step {
     const [tokens, size] = matrixShape('rmsNorm', 'x', input);
     const out = this.#make(tokens, size);
     const values = [input.address, tokens, size, scale.address, bitsOf(epsilon), out.address];
-    this.#machine.run('rmsNorm', input.size, values);
+    this.#machine.run('rmsNorm', this.#byRows(input.size, tokens), values);
     return out;
   }
 
@@ -531,7 +536,7 @@ class WasmStep implements Step {
     const [tokens, size] = matrixShape('layerNorm', 'x', input);
     const out = this.#make(tokens, size);
     const values = [input.address, tokens, size, scale.address, offset.address, bitsOf(epsilon), out.address];
-    this.#machine.run('layerNorm', input.size, values);
+    this.#machine.run('layerNorm', this.#byRows(input.size, tokens), values);
     return out;
   }
 
@@ -572,7 +577,7 @@ class WasmStep implements Step {
         const quads = isNibbles && this.#machine.simd === 'relaxed';
         const quantize = (at: number): void => {
           const values = [x, tokens, columns, at, perTile, quads ? 1 : 0];
-          this.#machine.run('quantizeActivations', input.size, values, bank);
+          this.#machine.run('quantizeActivations', this.#byRows(input.size, tokens), values, bank);
           multiply(at);
         };
         this.#withScratch(tiles * (columns / 32) * activationGroupSize(perTile, quads), quantize, bank);
@@ -625,7 +630,14 @@ class WasmStep implements Step {
     const [tokens, width] = matrixShape('columns', 'x', input);
     expectRange('columns', start, count, width);
     const out = this.#make(tokens, count);
-    this.#machine.run('copyColumns', out.size / 4, [input.address, tokens, width, start, count, out.address]);
+    this.#machine.run('copyColumns', this.#byRows(out.size / 4, tokens), [
+      input.address,
+      tokens,
+      width,
+      start,
+      count,
+      out.address,
+    ]);
     return out;
   }
 
@@ -636,7 +648,7 @@ class WasmStep implements Step {
     const { cos, sin, half } = this.#rotary('rotate', rotary, tokens, headDim);
     const out = this.#make(...input.shape);
     const values = [input.address, tokens, numHeads, headDim, cos.address, sin.address, half, out.address];
-    this.#machine.run('rotate', input.size, values);
+    this.#machine.run('rotate', this.#byRows(input.size, tokens), values);
     return out;
   }
 
@@ -781,7 +793,7 @@ class WasmStep implements Step {
     const out = this.#make(tokens, width / 2);
     const code = kind === 'gegelu' ? 1 : 0;
     const values = [input.address, tokens, width / 2, out.address, code, bitsOf(limit)];
-    this.#machine.run('gatedActivation', 4 * input.size, values);
+    this.#machine.run('gatedActivation', this.#byRows(4 * input.size, tokens), values);
     return out;
   }
 
