@@ -41,6 +41,9 @@ describe('a command line that cannot be meant', () => {
     ['an unknown option', ['tokenize', '--model', 'x', '--text', 'a', '--jsno'], /USAGE unknown option '--jsno'/],
     ['text and file', ['tokenize', '--model', 'x', '--text', 'a', '--file', 'b'], /USAGE give exactly one of --text/],
     ['no output', ['logits', '--model', 'x', '--ids', '1'], /USAGE required option '--out <file>'/],
+    ['logits of nothing', ['logits', '--model', 'x', '--out', 'y'], /USAGE give exactly one of --prompt and --ids/],
+    ['an image without a number', ['generate', '--model', 'x', '--ids', '1,image,2'], /USAGE .*--ids.*image:1/],
+    ['image 0', ['generate', '--model', 'x', '--ids', '1,image:0'], /USAGE .*--ids.*image:1/],
   ])('%s: one line on standard error and status 2', async (_, args, message) => {
     const { status, stdout, stderr } = await runCli(args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
@@ -213,5 +216,78 @@ describeWithShared('logits', 'goldens/phi3-gqa4-a', () => {
       const rows = hidden.data.subarray(layer * size, (layer + 1) * size);
       expectClose(data, rows, { absolute: hidden.tolerance, reason: 'tolerance of case.json' }, `hidden.${layer}`);
     }
+  });
+});
+
+describeWithShared('the whole family', 'goldens', () => {
+  const golden = (name: string) => sharedPath('goldens', name);
+
+  it.each([
+    ['phi3small-8k-a', 'main'],
+    ['phimoe-16experts-a', 'main'],
+  ])('generate on %s writes the golden tokens', async (name, run) => {
+    const { tensor, path } = loadGolden(name);
+    const ids = tensor(`${run}/input_ids`).data.join(',');
+    const args = ['generate', '--model', path, '--ids', ids, '--max-new-tokens', '16', '--ignore-eos', '--json'];
+    const { stdout } = await runCli(args);
+    expect(JSON.parse(stdout).ids).toEqual([...tensor(`${run}/greedy_ids`).data]);
+  });
+
+  it('generate with two images writes the golden tokens', async () => {
+    const { tensor, path } = loadGolden('phi3v-two-images-a');
+    const images = ['image_1.png', 'image_2.png'].flatMap((file) => ['--image', join(path, file)]);
+    const ids = '1,137,8,117,image:1,1,45,177,63,114,image:2,1,111,165,157,160,165';
+    const rest = ['--ids', ids, '--max-new-tokens', '16', '--ignore-eos', '--json'];
+    const { stdout } = await runCli(['generate', '--model', path, ...images, ...rest]);
+    const result = JSON.parse(stdout);
+    expect(result.promptIds).toEqual([...tensor('input_ids').data]);
+    expect(result.ids).toEqual([...tensor('greedy_ids').data]);
+  });
+
+  it('logits with an image equal the golden ones', async () => {
+    const { tensor, path } = loadGolden('phi3v-square-a');
+    const out = join(folder, 'image.safetensors');
+    const ids = '1,82,43,195,109,image:1,1,106,20,159,156,76';
+    const image = ['--image', join(path, 'image_1.png')];
+    const result = await runCli(['logits', '--model', path, ...image, '--ids', ids, '--out', out]);
+    expect({ status: result.status, stdout: result.stdout }).toEqual({ status: 0, stdout: '' });
+    const source = await openSafetensors(createByteSource(new Uint8Array(await readFile(out)), 'image.safetensors'));
+    const { data } = await source.readFloats('logits');
+    const expected = tensor('logits');
+    const width = expected.shape[1]!;
+    const rows = [...tensor('positions').data].flatMap((row) => [...data.subarray(row * width, (row + 1) * width)]);
+    expectClose(rows, expected.data, { absolute: expected.tolerance, reason: 'tolerance of case.json' });
+  });
+
+  it.each([
+    ['an image too few', ['--ids', '1,image:1', '--image', 'image_1.png', '--image', 'image_1.png'], 'IM_COUNT'],
+    ['an image too many', ['--ids', '1,image:1,image:2', '--image', 'image_1.png'], 'IM_COUNT'],
+    [
+      'images in another order',
+      ['--ids', '1,image:2,image:1', '--image', 'image_1.png', '--image', 'image_1.png'],
+      'IM_P',
+    ],
+    ['a file that is no image', ['--ids', '1,image:1', '--image', 'config.json'], 'IM_FORMAT'],
+    ['a file that is not there', ['--ids', '1,image:1', '--image', 'none.png'], 'ENOENT'],
+  ])('%s: one line with the code and status 1', async (_, args, code) => {
+    const model = golden('phi3v-square-a');
+    const there = args.map((value) => (/\.(png|json)$/.test(value) ? join(model, value) : value));
+    const { status, stdout, stderr } = await runCli(['generate', '--model', model, ...there]);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(new RegExp(`^phiblocks: ${code}`));
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it.each(['phi3small-128k-a', 'phimoe-longrope-a', 'phi3v-wide-a'])('inspect works on %s', async (name) => {
+    const { status, stdout } = await runCli(['inspect', '--model', golden(name), '--json', '--context', '64']);
+    expect(status).toBe(0);
+    const { config } = loadGolden(name);
+    const { memory, modelType, numCrops } = JSON.parse(stdout);
+    expect(modelType).toBe(config!.model_type);
+    expect(numCrops === null).toBe(modelType !== 'phi3_v');
+    expect(memory.totalInBytes).toBe(
+      memory.weightsInBytes + memory.cacheInBytes + Math.max(memory.activationsInBytes, memory.imageInBytes),
+    );
+    expect((await runCli(['inspect', '--model', golden(name)])).stdout).toContain('memory');
   });
 });

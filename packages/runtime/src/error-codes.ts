@@ -23,4 +23,5 @@ export const runtimeErrorCodes = {
   STEP_ENDED: 'The step of the backend has ended.',
   TOKEN_ID_RANGE: 'A token id is not a row of the embedding.',
   TOKENIZER_MISSING: 'The checkpoint has no tokenizer, and text was asked for.',
+  UNSUPPORTED: 'The configuration asks for something that no published member has and this package does not compute.',
 } as const;
