@@ -9,10 +9,11 @@ import {
 import type { GenerationConfig, ModelConfig } from '@phiblocks/weights';
 import type { Checkpoint } from './checkpoint.ts';
 import { type BackendChoice, type ChosenBackendReport, chooseBackend } from './choose-backend.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
 import { createPhi3, type Phi3Options } from './models/create-phi3.ts';
-import { createSession, type Session, type SessionOptions } from './session.ts';
+import { createSession, restoreSession, type Session, type SessionOptions } from './session.ts';
 
 /** Default backend: `reference` for `createLanguageModel`, `auto` for `loadModel`. */
 export interface LanguageModelOptions extends Phi3Options, BackendChoice {
@@ -41,6 +42,10 @@ export interface LanguageModel {
   encodeChat(messages: readonly ChatMessage[]): Int32Array;
   /** Opens a session: a cache that lives between calls. */
   createSession(options?: SessionOptions): Session;
+  /** Opens a session from the bytes of {@link Session.save}: it goes on where it was. */
+  restoreSession(bytes: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** Tells this model apart from others: saved sessions belong to it. Reads some of the weights once. */
+  fingerprint(): Promise<string>;
   /** Generates once, in a session of its own that ends with the generation. */
   generate(options: GenerateOptions, sessionOptions?: SessionOptions): Generation;
   /** Frees the weights and closes the checkpoint. */
@@ -87,6 +92,7 @@ export async function createLanguageModel(
     throw error;
   }
 
+  let fingerprint: Promise<string> | undefined;
   const model: LanguageModel = {
     name: checkpoint.name,
     config,
@@ -118,6 +124,11 @@ export async function createLanguageModel(
       return encodeChat(tokenizer, chatTemplate, messages, { addGenerationPrompt: true });
     },
     createSession: (sessionOptions) => createSession(model, sessionOptions),
+    restoreSession: (bytes, sessionOptions) => restoreSession(model, bytes, sessionOptions),
+    fingerprint() {
+      fingerprint ??= fingerprintOf(checkpoint);
+      return fingerprint;
+    },
     async *generate(generateOptions, sessionOptions) {
       const session = createSession(model, sessionOptions);
       try {

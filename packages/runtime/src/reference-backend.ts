@@ -342,6 +342,15 @@ export function createReferenceBackend(): ReferenceBackend {
       const { data, shape } = valuesOf(handle, 'read');
       return { data: data.slice(), shape };
     },
+    async readCache(cache, layer) {
+      const stored = cacheOf(cache, 'readCache');
+      const width = stored.numKeyValueHeads * stored.headDim;
+      const committed = ({ data }: FloatTensor) => ({
+        data: data.slice(0, stored.length * width),
+        shape: [stored.length, width],
+      });
+      return { keys: committed(stored.keys(layer)), values: committed(stored.values(layer)) };
+    },
     async dispose() {
       live.clear();
     },
