@@ -19,9 +19,11 @@ export const runtimeErrorCodes = {
   MODEL_TENSOR_SHAPE: 'A tensor has another shape than the configuration implies.',
   PROMPT_EMPTY: 'There is no token to start from.',
   SESSION_BUSY: 'The session is in use; try again when the other call has ended.',
+  SESSION_FILE: 'The bytes are no saved session, or a broken one.',
+  SESSION_MISMATCH: 'The saved session belongs to another model, backend or rope policy.',
   SESSION_DISPOSED: 'The session was disposed.',
   STEP_ENDED: 'The step of the backend has ended.',
   TOKEN_ID_RANGE: 'A token id is not a row of the embedding.',
+  UNSUPPORTED: 'The backend cannot do what was asked for.',
   TOKENIZER_MISSING: 'The checkpoint has no tokenizer, and text was asked for.',
-  UNSUPPORTED: 'The configuration asks for something that no published member has and this package does not compute.',
 } as const;

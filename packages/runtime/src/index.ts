@@ -73,5 +73,12 @@ export { phi3TensorPlan } from './models/phi3-weights.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
-export { createSession, type Session, type SessionAdvanceOptions, type SessionOptions } from './session.ts';
+export {
+  createSession,
+  restoreSession,
+  type Session,
+  type SessionAdvanceOptions,
+  type SessionOptions,
+} from './session.ts';
+export type { SaveOptions } from './session-file.ts';
 export { createStopStringFilter, type StopStringFilter } from './stop-strings.ts';

@@ -11,6 +11,7 @@ import type { RgbImage } from '@phiblocks/vision';
 import type { GenerationConfig, ModelConfig } from '@phiblocks/weights';
 import type { Checkpoint } from './checkpoint.ts';
 import { type BackendChoice, type ChosenBackendReport, chooseBackend } from './choose-backend.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import { encodeImagePrompt } from './images/encode-image-prompt.ts';
 import { type ImageDecoder, type ImageInput, readImage } from './images/read-image.ts';
@@ -21,7 +22,7 @@ import { createPhi3, type Phi3Options } from './models/create-phi3.ts';
 import { createPhi3Small, type Phi3SmallOptions } from './models/create-phi3-small.ts';
 import { createPhi3Vision, type Phi3VisionOptions } from './models/create-phi3-vision.ts';
 import type { LoadOptions } from './models/load-weights.ts';
-import { createSession, type Session, type SessionOptions } from './session.ts';
+import { createSession, restoreSession, type Session, type SessionOptions } from './session.ts';
 
 /** Default backend: `reference` for `createLanguageModel`, `auto` for `loadModel`. */
 export interface LanguageModelOptions
@@ -80,6 +81,10 @@ export interface LanguageModel {
   readImage(image: ImageInput): Promise<RgbImage>;
   /** Opens a session: a cache that lives between calls. */
   createSession(options?: SessionOptions): Session;
+  /** Opens a session from the bytes of {@link Session.save}: it goes on where it was. */
+  restoreSession(bytes: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** Tells this model apart from others: saved sessions belong to it. Reads some of the weights once. */
+  fingerprint(): Promise<string>;
   /** Generates once, in a session of its own that ends with the generation. */
   generate(options: GenerateOptions, sessionOptions?: SessionOptions): Generation;
   /** Frees the weights and closes the checkpoint. */
@@ -134,6 +139,7 @@ export async function createLanguageModel(
     });
   }
 
+  let fingerprint: Promise<string> | undefined;
   const model: LanguageModel = {
     name: checkpoint.name,
     config,
@@ -170,6 +176,11 @@ export async function createLanguageModel(
     },
     readImage: (image) => readImage(image, decodeImage),
     createSession: (sessionOptions) => createSession(model, sessionOptions),
+    restoreSession: (bytes, sessionOptions) => restoreSession(model, bytes, sessionOptions),
+    fingerprint() {
+      fingerprint ??= fingerprintOf(checkpoint);
+      return fingerprint;
+    },
     async *generate(generateOptions, sessionOptions) {
       const session = createSession(model, sessionOptions);
       try {

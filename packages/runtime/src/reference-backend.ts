@@ -379,6 +379,15 @@ export function createReferenceBackend(): ReferenceBackend {
       const { numTokens, expertsPerToken, expertIds, weights } = (handle as ReferenceRouting).routing;
       return { numTokens, expertsPerToken, expertIds: expertIds.slice(), weights: weights.slice() };
     },
+    async readCache(cache, layer) {
+      const stored = cacheOf(cache, 'readCache');
+      const width = stored.numKeyValueHeads * stored.headDim;
+      const committed = ({ data }: FloatTensor) => ({
+        data: data.slice(0, stored.length * width),
+        shape: [stored.length, width],
+      });
+      return { keys: committed(stored.keys(layer)), values: committed(stored.values(layer)) };
+    },
     async dispose() {
       live.clear();
     },

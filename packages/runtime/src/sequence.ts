@@ -56,6 +56,10 @@ export interface Sequence {
    */
   stepsWithOneFactorList(most: number): number;
   truncate(length: number): void;
+  /** What there is to save: the cache, and the length whose list rotated its keys. */
+  inside(): { readonly cache: CacheHandle; readonly rotatedForLength: number };
+  /** Counts tokens as held whose keys and values were put into the empty cache. */
+  adopt(held: readonly number[], rotatedFor: number): void;
   dispose(): void;
 }
 
@@ -201,6 +205,11 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
       return count;
     },
     truncate,
+    inside: () => ({ cache: openCache('save'), rotatedForLength }),
+    adopt(held, rotatedFor) {
+      for (const id of held) ids.push(id);
+      rotatedForLength = rotatedFor;
+    },
     dispose() {
       if (cache) model.backend.free(cache);
       cache = undefined;

@@ -2,7 +2,8 @@ import { type FloatTensor, Phi3Error } from '@phiblocks/tensor';
 import { type GenerateOptions, type Generation, generateOnSequence } from './generate.ts';
 import type { ImageInput } from './images/read-image.ts';
 import type { LanguageModel } from './language-model.ts';
-import { type AdvanceOptions, createSequence, type SequenceOptions } from './sequence.ts';
+import { type AdvanceOptions, createSequence, type Sequence, type SequenceOptions } from './sequence.ts';
+import { restoreSequence, type SaveOptions, saveSequence } from './session-file.ts';
 
 export type SessionOptions = SequenceOptions;
 
@@ -35,6 +36,12 @@ export interface Session {
   advance(ids: ArrayLike<number>, options?: SessionAdvanceOptions): Promise<FloatTensor>;
   /** Forgets the tokens from `length` on. */
   truncate(length: number): void;
+  /**
+   * The session as bytes, a safetensors file, for {@link LanguageModel.restoreSession}.
+   *
+   * @throws Phi3Error `UNSUPPORTED` where the backend cannot read its cache; `contents: 'ids'` works everywhere
+   */
+  save(options?: SaveOptions): Promise<Uint8Array>;
   /** Frees the cache. Calling it twice is harmless. */
   dispose(): void;
 }
@@ -47,7 +54,24 @@ export interface Session {
  * @throws ArgumentError `ARGUMENT` for a value out of range
  */
 export function createSession(model: LanguageModel, options: SessionOptions = {}): Session {
-  const sequence = createSequence(model.network, options);
+  return sessionOnSequence(model, createSequence(model.network, options));
+}
+
+/**
+ * Opens a session from the bytes of {@link Session.save}.
+ *
+ * @param options - as for a new session; a `ropePolicy` must be the saved one
+ * @throws Phi3Error `SESSION_FILE`, `SESSION_MISMATCH`, and the codes of safetensors files
+ */
+export async function restoreSession(
+  model: LanguageModel,
+  bytes: Uint8Array,
+  options?: SessionOptions,
+): Promise<Session> {
+  return sessionOnSequence(model, await restoreSequence(model, bytes, options));
+}
+
+function sessionOnSequence(model: LanguageModel, sequence: Sequence): Session {
   let busy = false;
 
   function acquire(functionName: string): void {
@@ -94,6 +118,14 @@ export function createSession(model: LanguageModel, options: SessionOptions = {}
       acquire('truncate');
       try {
         sequence.truncate(length);
+      } finally {
+        busy = false;
+      }
+    },
+    async save(options) {
+      acquire('save');
+      try {
+        return await saveSequence(model, sequence, options);
       } finally {
         busy = false;
       }

@@ -178,6 +178,11 @@ export interface Backend {
   createCache(shape: CacheShape): CacheHandle;
   /** Forgets the positions from `length` on. */
   truncateCache(cache: CacheHandle, length: number): void;
+  /**
+   * The committed keys and values of one layer, each `[S, K·D]`, as `appendToCache` takes them: how a session is saved.
+   * Absent where a backend cannot give them.
+   */
+  readCache?(cache: CacheHandle, layer: number): Promise<{ keys: FloatTensor; values: FloatTensor }>;
   /** Frees a weight, an uploaded tensor or a cache. Using it afterwards is an error. */
   free(handle: WeightHandle | TensorHandle | CacheHandle): void;
   beginStep(): Step;
