@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { FloatTensor } from '@phiblocks/tensor';
 import { argmax, describeWithShared, expectClose, type GoldenCase, loadGolden, sharedPath } from '@phiblocks/testing';
 import type { RgbImage } from '@phiblocks/vision';
-import { describe, expect, it } from 'vitest';
-import type { LanguageModel } from '../src/index.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LanguageModel, Session } from '../src/index.ts';
 import { readImageFile } from '../src/node.ts';
 import { createRecorder, loadGoldenModel, ways } from './golden-runs.ts';
 
@@ -29,13 +29,21 @@ function testVisionCase(golden: GoldenCase): void {
   const readImages = (): Promise<RgbImage[]> => Promise.all(files.map(readImageFile));
   const ids = golden.tensor('input_ids').data;
   const positions = golden.tensor('positions').data;
-  const atPositions = (rows: ArrayLike<number>): number[] => {
+  const atPositions = (rows: readonly number[]): number[] => {
     const width = rows.length / ids.length;
-    return [...positions].flatMap((position) => Array.from(rows).slice(position * width, (position + 1) * width));
+    return [...positions].flatMap((position) => rows.slice(position * width, (position + 1) * width));
   };
 
+  // One session for all tests of a case: emptied, it still has the rows of the images, which take the most time by far.
+  let model: LanguageModel;
+  let session: Session;
+  beforeAll(async () => {
+    model = await loadGoldenModel(golden.path);
+    session = model.createSession({ prefillChunkSize: 4096 });
+  });
+  afterAll(() => model.dispose());
+
   it('token counts, tower, projector input and image embeddings', async () => {
-    await using model = await loadGoldenModel(golden.path);
     const images = await readImages();
     const counts = images.map((image) => model.numImageTokens(image));
     expect(counts).toEqual([...golden.tensor('num_img_tokens').data]);
@@ -89,11 +97,10 @@ function testVisionCase(golden: GoldenCase): void {
 
   for (const [way, sizesOf] of Object.entries(ways)) {
     it(`logits and hidden states, ${way}`, async () => {
-      await using model = await loadGoldenModel(golden.path);
       const recorder = createRecorder(model);
       const wanted = (name: string): boolean => name.startsWith('hidden.') || name === 'finalNorm';
       const images = await readImages();
-      const session = model.createSession({ prefillChunkSize: 4096 });
+      session.truncate(0);
       const logits: number[] = [];
       let start = 0;
       for (const size of sizesOf(ids.length)) {
@@ -117,9 +124,8 @@ function testVisionCase(golden: GoldenCase): void {
   }
 
   it('16 greedy tokens and the logits that chose them', async () => {
-    await using model = await loadGoldenModel(golden.path);
     const expected = [...golden.tensor('greedy_ids').data];
-    const session = model.createSession();
+    session.truncate(0);
     let logits = await session.advance(ids, { images: await readImages() });
     const chosen: number[] = [];
     const rows: number[] = [];
@@ -133,19 +139,16 @@ function testVisionCase(golden: GoldenCase): void {
   });
 
   it('the same tokens through generate, from image files', async () => {
-    await using model = await loadGoldenModel(golden.path);
+    session.truncate(0);
     const expected = [...golden.tensor('greedy_ids').data];
     const images = await Promise.all(files.map(async (file) => new Blob([await readFile(file)])));
-    expect(await greedyIds(model, { promptIds: ids, images, maxNewTokens: expected.length })).toEqual(expected);
+    expect(await greedyIds(session, { promptIds: ids, images, maxNewTokens: expected.length })).toEqual(expected);
   });
 }
 
-async function greedyIds(
-  model: LanguageModel,
-  options: Parameters<LanguageModel['generate']>[0],
-): Promise<readonly number[]> {
+async function greedyIds(session: Session, options: Parameters<Session['generate']>[0]): Promise<readonly number[]> {
   const chosen: number[] = [];
-  for await (const item of model.generate({ ...options, ignoreEos: true })) {
+  for await (const item of session.generate({ ...options, ignoreEos: true })) {
     if (item.type === 'token') chosen.push(item.id);
   }
   return chosen;
