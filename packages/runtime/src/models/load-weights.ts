@@ -1,4 +1,11 @@
-import { type Backend, type FloatTensor, Phi3Error, type TensorHandle, type WeightHandle } from '@phiblocks/tensor';
+import {
+  type Backend,
+  type FloatTensor,
+  Phi3Error,
+  type TensorHandle,
+  type WeightHandle,
+  type WeightMatrix,
+} from '@phiblocks/tensor';
 import type { WeightSource } from '@phiblocks/weights';
 
 /** How far loading has come, told after each tensor. */
@@ -53,10 +60,13 @@ export function createWeightLoader(
     return handle;
   }
 
+  const read = createReadAhead(plan, source);
   return {
     async matrix(key) {
       signal?.throwIfAborted();
-      return loaded(key, backend.uploadWeight(await source.readMatrix(key)));
+      const matrix = await read.matrix(key);
+      read.ahead(key);
+      return loaded(key, backend.uploadWeight(matrix));
     },
     async vector(key) {
       signal?.throwIfAborted();
@@ -66,6 +76,31 @@ export function createWeightLoader(
     free() {
       for (const handle of handles) backend.free(handle);
       handles.length = 0;
+    },
+  };
+}
+
+/**
+ * Reads the next matrix of the plan while the backend takes the one before, which keeps the thread busy but not the disk: one
+ * tensor more in memory. A model that asks in another order than that of its plan is served without.
+ */
+function createReadAhead(plan: TensorPlan, source: WeightSource) {
+  const keys = [...plan].filter(([, shape]) => shape.length === 2).map(([key]) => key);
+  let next: { key: string; matrix: Promise<WeightMatrix> } | undefined;
+  let isInOrder = true;
+  return {
+    matrix(key: string): Promise<WeightMatrix> {
+      if (next && next.key !== key) isInOrder = false;
+      const found = next?.key === key ? next.matrix : source.readMatrix(key);
+      next = undefined;
+      return found;
+    },
+    ahead(key: string): void {
+      const following = keys[keys.indexOf(key) + 1];
+      if (!isInOrder || following === undefined) return;
+      const matrix = source.readMatrix(following);
+      matrix.catch(() => {}); // reported to who asks for it; nobody may
+      next = { key: following, matrix };
     },
   };
 }
