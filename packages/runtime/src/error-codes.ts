@@ -24,6 +24,7 @@ export const runtimeErrorCodes = {
   SESSION_DISPOSED: 'The session was disposed.',
   STEP_ENDED: 'The step of the backend has ended.',
   TOKEN_ID_RANGE: 'A token id is not a row of the embedding.',
-  UNSUPPORTED: 'What was asked for is beyond this backend, or is a setting of no published member that nothing here computes.',
+  UNSUPPORTED:
+    'What was asked for is beyond this backend, or is a setting of no published member that nothing here computes.',
   TOKENIZER_MISSING: 'The checkpoint has no tokenizer, and text was asked for.',
 } as const;

@@ -37,8 +37,8 @@ export interface GenerateOptions extends Omit<SamplerOptions, 'eosTokenIds'> {
   /** Goes on past the stop ids. */
   readonly ignoreEos?: boolean | undefined;
   /**
-   * Guesses tokens from the text so far and checks several in one pass. Faster on texts that repeat themselves; the tokens
-   * are those of plain greedy generation. An error with sampling.
+   * Guesses tokens from the text so far and checks several in one pass. Saves passes on texts that repeat themselves; the
+   * tokens are those of plain greedy generation. An error with sampling.
    */
   readonly promptLookup?: PromptLookupOptions | undefined;
   readonly signal?: AbortSignal | undefined;

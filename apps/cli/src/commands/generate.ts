@@ -48,7 +48,7 @@ export function generateCommand(): Command {
     .option('--ignore-eos', 'go on past the end-of-text tokens')
     .option(
       '--prompt-lookup',
-      'guess tokens from the text so far: the same greedy text, faster where it repeats itself',
+      'guess tokens from the text so far: the same greedy text in fewer passes where it repeats itself',
     )
     .option('--json', 'print one JSON object at the end and nothing else');
   for (const option of backendOptions()) command.addOption(option);

@@ -71,10 +71,15 @@ export function createWeightLoader(
     onProgress?.({ tensor: key, loadedBytes, totalBytes });
   }
 
+  const read = createReadAhead(
+    source,
+    [...plan].filter(([key, shape]) => shape.length >= 2 && !isLoadedLater(key)).map(([key]) => key),
+  );
   return {
     async matrix(key, order) {
       signal?.throwIfAborted();
-      const matrix = await readMatrix(source, key);
+      const matrix = await read.matrix(key);
+      read.ahead(key);
       return loaded(key, backend.uploadWeight(order ? permuteRows(matrix, order) : matrix));
     },
     async vector(key, order) {
@@ -101,6 +106,30 @@ async function readMatrix(source: WeightSource, key: string): Promise<WeightMatr
   const [rows, ...rest] = shape as [number, ...number[]];
   const columns = rest.reduce((product, size) => product * size, 1);
   return createWeightMatrix(format, [rows, columns], await source.readBytes(key));
+}
+
+/**
+ * Reads the next of these matrices while the backend takes the one before, which keeps the thread busy but not the disk: one
+ * tensor more in memory. A model that asks in another order is served without.
+ */
+function createReadAhead(source: WeightSource, keys: readonly string[]) {
+  let next: { key: string; matrix: Promise<WeightMatrix> } | undefined;
+  let isInOrder = true;
+  return {
+    matrix(key: string): Promise<WeightMatrix> {
+      if (next && next.key !== key) isInOrder = false;
+      const found = next?.key === key ? next.matrix : readMatrix(source, key);
+      next = undefined;
+      return found;
+    },
+    ahead(key: string): void {
+      const following = keys[keys.indexOf(key) + 1];
+      if (!isInOrder || following === undefined) return;
+      const matrix = readMatrix(source, following);
+      matrix.catch(() => {}); // reported to who asks for it; nobody may
+      next = { key: following, matrix };
+    },
+  };
 }
 
 function checkPlan(source: WeightSource, plan: TensorPlan): void {
