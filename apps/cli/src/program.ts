@@ -4,6 +4,7 @@ import { detokenizeCommand } from './commands/detokenize.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
+import { quantizeCommand } from './commands/quantize.ts';
 import { tokenizeCommand } from './commands/tokenize.ts';
 
 /** The command line as a value; nothing runs until it is parsed. */
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     tokenizeCommand(),
     detokenizeCommand(),
     inspectCommand(),
+    quantizeCommand(),
   ]) {
     program.addCommand(command);
   }
