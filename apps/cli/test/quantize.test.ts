@@ -1,10 +1,11 @@
+import { readdirSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quantizeMatrix } from '@phiblocks/quantization';
 import { describeWithShared, sharedPath } from '@phiblocks/testing';
-import { openGguf } from '@phiblocks/weights';
-import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/node';
+import { ggufMetadataOf, openGguf, parsePhi3Config } from '@phiblocks/weights';
+import { openFileSource, openSafetensorsDirectory, writeGgufFile } from '@phiblocks/weights/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from './run-cli.ts';
 
@@ -30,6 +31,31 @@ describe('a command line that cannot be meant', () => {
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
   });
 });
+
+it('Ctrl-C in the middle of a tensor ends with status 130 and leaves nothing behind', async () => {
+  const json = { model_type: 'phi3', hidden_size: 256, intermediate_size: 256, num_hidden_layers: 1 };
+  const sizes = { num_attention_heads: 4, vocab_size: 40_000, max_position_embeddings: 64 };
+  const config = parsePhi3Config(new TextEncoder().encode(JSON.stringify({ ...json, ...sizes })));
+  const values = Float32Array.from({ length: 40_000 * 256 }, (_, i) => Math.sin(i * 0.7) * Math.cos(i));
+  const bytes = new Uint8Array(values.buffer);
+  const tensors = [{ name: 'token_embd.weight', format: 'F32', shape: [40_000, 256], bytes }];
+  const there = await mkdtemp(join(folder, 'interrupted-'));
+  const model = join(folder, 'embedding.gguf');
+  await writeGgufFile(model, { ...ggufMetadataOf(config), tensors });
+  let polling: NodeJS.Timeout | undefined;
+  const args = ['quantize', '--model', model, '--to', 'q4_k', '--recipe', 'uniform', '--out', join(there, 'a.gguf')];
+  const { status, stdout } = await runCli(args, undefined, (child) => {
+    polling = setInterval(() => {
+      if (readdirSync(there).length > 0) {
+        clearInterval(polling);
+        child.kill('SIGINT');
+      }
+    }, 10);
+  });
+  clearInterval(polling);
+  expect({ status, stdout }).toEqual({ status: 130, stdout: '' });
+  expect(await readdir(there)).toEqual([]);
+}, 60_000);
 
 describeWithShared('on the trained model', 'models/stories260k-phi3', () => {
   const model = sharedPath('models/stories260k-phi3');
