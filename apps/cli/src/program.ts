@@ -5,6 +5,7 @@ import { detokenizeCommand } from './commands/detokenize.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
+import { quantizeCommand } from './commands/quantize.ts';
 import { tokenizeCommand } from './commands/tokenize.ts';
 
 /** The command line as a value; nothing runs until it is parsed. */
@@ -21,6 +22,7 @@ export function createProgram(): Command {
     detokenizeCommand(),
     inspectCommand(),
     benchCommand(),
+    quantizeCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -13,9 +13,11 @@ export interface Finished {
 export function runCli(
   args: readonly string[],
   whileRunning?: (child: ChildProcess, stdout: string) => void,
+  onStart?: (child: ChildProcess) => void,
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    onStart?.(child);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

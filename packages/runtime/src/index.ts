@@ -1,3 +1,4 @@
+export { chatTemplateSource } from './chat-template-source.ts';
 export { type Checkpoint, type CheckpointFiles, openCheckpointFiles, openGgufCheckpoint } from './checkpoint.ts';
 export {
   type BackendChoice,

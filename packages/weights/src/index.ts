@@ -35,13 +35,24 @@ export {
 } from './formats/block-layout.ts';
 export { createWeightMatrix, decodeTensor } from './formats/weight-formats.ts';
 export { type GgufErrorCode, ggufErrorCodes } from './gguf/error-codes.ts';
+export { type GgufFileType, ggufFileTypeId } from './gguf/gguf-file-type.ts';
+export type { GgufTensorDescription } from './gguf/gguf-layout.ts';
 export type { GgufIntegerArray, GgufMetadata } from './gguf/gguf-metadata.ts';
-export type { GgufArray, GgufStoredType, GgufValue, GgufValueType } from './gguf/gguf-value.ts';
+export { type GgufModelMetadata, type GgufModelOptions, ggufMetadataOf } from './gguf/gguf-metadata-of.ts';
+export type { GgufArray, GgufStoredType, GgufValue, GgufValueType, TypedGgufValue } from './gguf/gguf-value.ts';
 export { type GgufVocabulary, ggufVocabulary, untrustedChatTemplate } from './gguf/gguf-vocabulary.ts';
+export { type GgufVocabularyOptions, ggufVocabularyOf } from './gguf/gguf-vocabulary-of.ts';
 export { type GgufFile, type GgufOptions, openGguf } from './gguf/open-gguf.ts';
 export { openSplitGguf } from './gguf/open-split-gguf.ts';
 export { checkpointTensorName, ggufTensorName } from './gguf/tensor-names.ts';
 export { withCheckpointNames } from './gguf/with-checkpoint-names.ts';
+export {
+  encodeGguf,
+  type GgufContents,
+  type GgufTensorInMemory,
+  type GgufTensorToWrite,
+  writeGguf,
+} from './gguf/write-gguf.ts';
 export type { SafetensorsDtype } from './safetensors/dtypes.ts';
 export type { SafetensorsMetadata, TensorDescription } from './safetensors/layout.ts';
 export { openSafetensors, type SafetensorsOptions, type SafetensorsSource } from './safetensors/open-safetensors.ts';

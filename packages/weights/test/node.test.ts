@@ -16,10 +16,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeWithShared, sharedPath } from '@phiblocks/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createByteSource, encodeSafetensors, openSafetensors, type TensorToWrite } from '../src/index.ts';
+import { createByteSource, encodeGguf, encodeSafetensors, openSafetensors, type TensorToWrite } from '../src/index.ts';
 import { fileError } from '../src/node/file-error.ts';
 import { readFully } from '../src/node/open-file-source.ts';
-import { openFileSource, openSafetensorsDirectory, writeSafetensorsFile } from '../src/node.ts';
+import { openFileSource, openSafetensorsDirectory, writeGgufFile, writeSafetensorsFile } from '../src/node.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -143,6 +143,26 @@ describe('openFileSource', () => {
     if (spawnSync('mkfifo', [pipe]).status === 0) {
       await expect(openFileSource(pipe)).rejects.toMatchObject({ code: 'FILE_NOT_REGULAR' });
     }
+  });
+});
+
+describe('writeGgufFile', () => {
+  it('writes what encodeGguf encodes, over what was there, and leaves nothing behind when it fails', async () => {
+    const target = join(folder, 'gguf');
+    await mkdir(target);
+    const path = join(target, 'model.gguf');
+    const metadata = new Map([['general.architecture', { type: 'string', value: 'phi3' } as const]]);
+    const ggufTensor = { name: 'a', format: 'F32', shape: [2], bytes: new Uint8Array(8).fill(1) };
+    const file = encodeGguf({ metadata, tensors: [ggufTensor] });
+    for (let run = 0; run < 2; run++) {
+      expect(await writeGgufFile(path, { metadata, tensors: [ggufTensor] })).toBe(file.length);
+      expectSameBytes(await readFile(path), file);
+    }
+    const bytes = () => Promise.reject(new Error('from the caller'));
+    const failing = writeGgufFile(path, { metadata, tensors: [{ ...ggufTensor, bytes }] });
+    await expect(failing).rejects.toThrow('from the caller');
+    expect(await readdir(target)).toEqual(['model.gguf']);
+    expectSameBytes(await readFile(path), file);
   });
 });
 

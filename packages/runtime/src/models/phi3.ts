@@ -103,6 +103,7 @@ export async function forwardPhi3(
       const normedAgain = ops.rmsNorm(hidden, layer.postAttentionLayernorm, config.rmsNormEps); // [T, C]
       observe(`layers.${index}.postAttentionLayernorm`, normedAgain);
       const gated = ops.gatedActivation(ops.linear(normedAgain, layer.gateUpProj), 'swiglu'); //  [T, I]
+      observe(`layers.${index}.gated`, gated);
       hidden = ops.add(hidden, observe(`layers.${index}.mlp`, ops.linear(gated, layer.downProj)));
       observe(`hidden.${index + 1}`, hidden);
       await settled();

@@ -23,6 +23,7 @@ export const ggufErrorCodes = {
   GG_KEY_MISSING: 'The metadata lacks a key that is needed.',
   GG_KEY_TYPE: 'A metadata value has another type than its key needs.',
   GG_VOCABULARY: 'The lists of the vocabulary do not fit each other, or an id lies outside it.',
+  GG_TOKENIZER: 'A tokenizer.json is faulty, or of a kind that is not written as GGUF.',
   GG_SPLIT: 'The parts of a split file are incomplete, out of order or of different models.',
 } as const;
 

@@ -93,3 +93,21 @@ export function ggmlTypeOfId(id: number): GgmlType | undefined {
 function ggmlType(name: string, weightsPerBlock: number, bytesPerBlock: number): GgmlType {
   return { name, weightsPerBlock, bytesPerBlock };
 }
+
+/** Every type of ggml with its id. */
+function ggmlTypes(): (GgmlType & { readonly id: number })[] {
+  return Array.from({ length: 42 }, (_, id) => id).flatMap((id) => {
+    const type = ggmlTypeOfId(id);
+    return type === undefined ? [] : [{ ...type, id }];
+  });
+}
+
+/** The type of a name, with its id; undefined for a name that ggml does not have. @internal */
+export function ggmlTypeOfName(name: string): (GgmlType & { readonly id: number }) | undefined {
+  return ggmlTypes().find((type) => type.name === name);
+}
+
+/** Names of all types, for messages. @internal */
+export function knownGgmlTypes(): string[] {
+  return ggmlTypes().map(({ name }) => name);
+}

@@ -93,3 +93,16 @@ export function leastSizeInBytes(type: GgufValueType): number {
       return 12;
   }
 }
+
+/** A metadata value to write, with the type to store it as; an array is of the class that the reader gives. */
+export interface TypedGgufValue {
+  /** For an array the type of its elements with brackets: `string[]`, `float32[]`. */
+  readonly type: GgufStoredType;
+  readonly value: GgufValue;
+}
+
+/** The id of a type, undefined for a name that is none. @internal */
+export function idOfValueType(type: string): number | undefined {
+  for (let id = 0; id <= 12; id++) if (valueTypeOfId(id) === type) return id;
+  return undefined;
+}
