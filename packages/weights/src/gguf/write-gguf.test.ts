@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { describeWithShared, sharedPath } from '@phiblocks/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -155,7 +156,7 @@ describe('what is written is read back', () => {
   });
 
   it('and reading and writing a file of gguf-py again changes no byte', async () => {
-    const path = new URL('../../test/golden/gguf-py.gguf', import.meta.url).pathname;
+    const path = fileURLToPath(new URL('../../test/golden/gguf-py.gguf', import.meta.url));
     const source = await openFileSource(path);
     const original = await source.read(0, source.sizeInBytes);
     const gguf = await openGguf(source);
