@@ -39,8 +39,7 @@ export function resolvePromptLookup(options: PromptLookupOptions): Required<Prom
  * Source: Saxena, "Prompt Lookup Decoding" (github.com/apoorvumang/prompt-lookup-decoding), where the first occurrence counts.
  *
  * @param ids - the text so far
- * @param options.maxNgram - longest ending to look for
- * @param options.maxDraft - most tokens to guess
+ * @param options - `maxNgram`: longest ending to look for; `maxDraft`: most tokens to guess
  * @returns the guess; empty when no ending of the text occurred before
  * @example
  * findDraft([7, 8, 9, 5, 7, 8], { maxNgram: 3, maxDraft: 2 }); // => [9, 5]
