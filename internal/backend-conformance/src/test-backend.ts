@@ -490,6 +490,58 @@ export function testBackend<B extends Backend>(
     });
 
     it.each([
+      [0, 1, 4],
+      [1, 1, 8],
+      [33, 2, 40],
+      [300, 3, 7],
+    ])('readCache: %i positions, %i heads of %i', (length, numKeyValueHeads, headDim) => {
+      return inStep(27, async (step) => {
+        if (!backend.readCache) return;
+        const shape = { numLayers: 2, numKeyValueHeads, headDim };
+        const width = numKeyValueHeads * headDim;
+        const cache = backend.createCache(shape);
+        const all = [0, 1].map(() => ({ keys: normals(length + 5, width), values: normals(length + 5, width) }));
+        for (const [layer, { keys, values }] of all.entries()) {
+          step.appendToCache(cache, layer, step.upload(keys), step.upload(values));
+        }
+        step.commit(cache, length + 5);
+        backend.truncateCache(cache, length);
+        // Appended positions are not committed, and so not part of it.
+        const more = step.upload(normals(1, width));
+        step.appendToCache(cache, 0, more, more);
+        const again = backend.createCache(shape);
+        const read = [];
+        for (const [layer, put] of all.entries()) {
+          const got = await backend.readCache(cache, layer);
+          read.push(got);
+          for (const part of ['keys', 'values'] as const) {
+            expect(got[part].shape).toEqual([length, width]);
+            expect(got[part].data.length).toBe(length * width);
+            for (const [i, value] of got[part].data.entries()) {
+              const head = Math.floor(i / headDim) * headDim;
+              let peak = 0;
+              for (let j = head; j < head + headDim; j++) peak = Math.max(peak, Math.abs(put[part].data[j]!));
+              // The error is stated for a typical component; rounding errs by twice that just above a power of two.
+              const error = Math.abs(value - put[part].data[i]!);
+              expect(error, `${part} ${i}`).toBeLessThanOrEqual(2 * cacheError * Math.max(1, peak));
+            }
+          }
+          step.appendToCache(again, layer, step.upload(got.keys), step.upload(got.values));
+        }
+        step.commit(again, length);
+        for (const [layer, first] of read.entries()) {
+          const second = await backend.readCache(again, layer);
+          expect(second.keys.data).toEqual(first.keys.data);
+          expect(second.values.data).toEqual(first.values.data);
+        }
+        await expect(backend.readCache(cache, 2)).rejects.toThrow();
+        backend.free(cache);
+        await expect(backend.readCache(cache, 0)).rejects.toThrow(/HANDLE_INVALID/);
+        backend.free(again);
+      });
+    });
+
+    it.each([
       [1, 1, 4],
       [5, 2, 3],
       [37, 4, 16],

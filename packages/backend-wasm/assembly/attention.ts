@@ -129,7 +129,7 @@ export function attention(thread: i32, threads: i32): void {
 
 /** Whether a query at `position` sees the key at `other` in a block-sparse layer. */
 @inline
-function seesBlock(position: i32, other: i32, head: i32): bool {
+export function seesBlock(position: i32, other: i32, head: i32): bool {
   const blockSize = argument(13);
   const block = other / blockSize;
   if (position / blockSize - block < argument(14)) return true;

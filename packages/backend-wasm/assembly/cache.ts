@@ -26,7 +26,7 @@ export function paddedHeadDim(headDim: i32): i32 {
 
 /** Where component `i` of the value at `place` lies among the values of a chunk, in numbers. */
 @inline
-function valueIndex(headDim: usize, place: usize, i: usize): usize {
+export function valueIndex(headDim: usize, place: usize, i: usize): usize {
   const wide = headDim & ~(<usize>31);
   if (i < wide) return (i >> 5) * 1024 + place * 32 + (i & 31);
   const rest = i - wide;

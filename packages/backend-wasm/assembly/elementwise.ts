@@ -162,7 +162,7 @@ export function activation(thread: i32, threads: i32): void {
 }
 
 /** z · Φ(z), Φ the normal distribution function. In float64, because it runs on few numbers. */
-function gelu(z: f64): f64 {
+export function gelu(z: f64): f64 {
   const magnitude = abs(z) * Math.SQRT1_2;
   if (!(magnitude < 6.5)) return z != z ? z : z > 0 ? z : 0; // 1 - erf(6.5) is below 2^-64
   // erfc of the magnitude keeps its digits far out, where 1 - erf would lose them.

@@ -1,5 +1,6 @@
 import { attention } from './attention';
 import { appendToCache } from './cache';
+import { readCache } from './cache-read';
 import { argument, awaitJob, finish, operation, pointer, shareStart, STOP } from './control';
 import {
   activation, add, addWeightedRows, copyColumns, gatedActivation, multiply, rotate,
@@ -57,6 +58,8 @@ export function runJob(thread: i32, threads: i32): void {
       return stream(thread, threads);
     case 17:
       return runElsewhere(argument(0), thread, threads);
+    case 18:
+      return readCache(thread, threads);
   }
 }
 

@@ -43,7 +43,7 @@ export function unpack(layout: i32, rows: usize, column: i32, count: i32, to: us
   }
 }
 
-function unpackBlock(layout: i32, block: usize, to: usize): void {
+export function unpackBlock(layout: i32, block: usize, to: usize): void {
   const nibbles = layout == layouts.NIBBLES || layout == layouts.NIBBLES_OFFSET;
   for (let row: usize = 0; row < 16; row++) {
     let scale: f32;

@@ -7,11 +7,11 @@ import { tileSource } from './tiles.mjs';
 
 const root = new URL('../', import.meta.url);
 
-async function compile({ features, relaxed }) {
+async function compile({ entry, features, relaxed }) {
   const files = new Map();
   const { error, stderr } = await asc.main(
     [
-      'assembly/index.ts',
+      entry,
       '--outFile',
       'kernels.wasm',
       '-O3',
@@ -60,16 +60,22 @@ function memoryFlagsOffset(binary) {
 }
 
 const flavours = {
-  relaxedKernels: { features: 'simd,threads,relaxed-simd', relaxed: true },
-  simdKernels: { features: 'simd,threads', relaxed: false },
+  relaxedKernels: { entry: 'assembly/index.ts', features: 'simd,threads,relaxed-simd', relaxed: true },
+  simdKernels: { entry: 'assembly/index.ts', features: 'simd,threads', relaxed: false },
+  scalarKernels: { entry: 'assembly/scalar/index.ts', features: 'threads', relaxed: false },
 };
 
-const lines = ['// Made by scripts/build-kernels.mjs from assembly/.', ''];
+// The scalar kernels have a file of their own, which is loaded only where there is no SIMD.
+const fileOf = (name) => (name === 'scalarKernels' ? 'scalar-kernels.ts' : 'kernels.ts');
+
+const files = new Map();
 for (const [name, flavour] of Object.entries(flavours)) {
   const binary = await compile(flavour);
   const base64 = Buffer.from(binary).toString('base64');
+  const lines = files.get(fileOf(name)) ?? ['// Made by scripts/build-kernels.mjs from assembly/.', ''];
   lines.push(`export const ${name} = { memoryFlagsOffset: ${memoryFlagsOffset(binary)}, base64: '${base64}' };`);
+  files.set(fileOf(name), lines);
   console.log(`${name}: ${binary.length} bytes`);
 }
 await mkdir(new URL('src/generated', root), { recursive: true });
-await writeFile(new URL('src/generated/kernels.ts', root), `${lines.join('\n')}\n`);
+for (const [file, lines] of files) await writeFile(new URL(`src/generated/${file}`, root), `${lines.join('\n')}\n`);

@@ -18,8 +18,8 @@ export interface KernelExports {
   rowsSizeInBytes(layout: number, columns: number): number;
 }
 
-/** Which vector instructions the kernels use. */
-export type Simd = 'relaxed' | 'simd';
+/** Which vector instructions the kernels use: relaxed SIMD, plain SIMD, or none. */
+export type Simd = 'relaxed' | 'simd' | 'none';
 
 export interface Kernels {
   readonly module: WebAssembly.Module;
@@ -37,15 +37,23 @@ export interface Kernels {
  */
 export async function compileKernels(wanted: 'auto' | Simd, shared: boolean): Promise<Kernels> {
   const notes: string[] = [];
-  if (wanted !== 'simd') {
+  if (wanted === 'auto' || wanted === 'relaxed') {
     const relaxed = bytesOf(relaxedKernels, shared);
     if (validatesRelaxed(relaxed)) return { module: await WebAssembly.compile(relaxed), simd: 'relaxed', notes };
     if (wanted === 'relaxed') throw unsupported('relaxed SIMD');
-    notes.push('The engine has no relaxed SIMD; plain SIMD is used.');
+    notes.push('The engine has no relaxed SIMD.');
   }
-  const simd = bytesOf(simdKernels, shared);
-  if (!WebAssembly.validate(simd)) throw unsupported('SIMD');
-  return { module: await WebAssembly.compile(simd), simd: 'simd', notes };
+  if (wanted !== 'none') {
+    const simd = bytesOf(simdKernels, shared);
+    if (WebAssembly.validate(simd)) return { module: await WebAssembly.compile(simd), simd: 'simd', notes };
+    if (wanted === 'simd') throw unsupported('SIMD');
+    notes.push('The engine has no SIMD: the kernels without it are many times slower.');
+  }
+  // A file of its own, so that nobody loads it who has SIMD.
+  const { scalarKernels } = await import('./generated/scalar-kernels.ts');
+  const scalar = bytesOf(scalarKernels, shared);
+  if (!WebAssembly.validate(scalar)) throw unsupported('threads, or any kernel of this package');
+  return { module: await WebAssembly.compile(scalar), simd: 'none', notes };
 }
 
 function validatesRelaxed(bytes: Uint8Array<ArrayBuffer>): boolean {

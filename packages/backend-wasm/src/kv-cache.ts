@@ -1,9 +1,8 @@
-import { ArgumentError, type CacheHandle, type CacheShape, Phi3Error } from '@phiblocks/tensor';
+import { ArgumentError, type CacheFormat, type CacheHandle, type CacheShape, Phi3Error } from '@phiblocks/tensor';
 import type { Machine } from './machine.ts';
 
 /** How keys and values are stored: `assembly/cache.ts` has the same numbers. */
-export const cacheFormats = { f32: 0, f16: 1, q8: 2 } as const;
-export type CacheFormat = keyof typeof cacheFormats;
+export const cacheFormats: Readonly<Record<CacheFormat, number>> = { f32: 0, f16: 1, q8: 2 };
 
 const positionsPerChunk = 32;
 const chunksPerPage = 8;
@@ -66,8 +65,8 @@ export class WasmCache implements CacheHandle {
   }
 
   /** The pages of a layer and how many positions they hold, those not yet committed included. */
-  stored(layer: number): { table: number; length: number; start: number } {
-    const one = this.layer('attention', layer);
+  stored(functionName: string, layer: number): { table: number; length: number; start: number } {
+    const one = this.layer(functionName, layer);
     return { table: one.table, length: this.#length + one.appended, start: this.#length };
   }
 

@@ -70,7 +70,7 @@ export class Machine {
     const lost = this.#pool.lost;
     return {
       threads: this.threads,
-      acceleration: this.simd === 'relaxed' ? 'relaxed-simd' : 'simd',
+      acceleration: this.simd === 'relaxed' ? 'relaxed-simd' : this.simd,
       notes: lost === undefined ? this.notes : [...this.notes, `Out of order: ${lost}.`],
     };
   }

@@ -18,6 +18,7 @@ export const operations = {
   addWeightedRows: 15,
   stream: 16,
   elsewhere: 17,
+  readCache: 18,
   stop: -1,
 } as const;
 

@@ -3,6 +3,7 @@ import {
   type AttentionOptions,
   type Backend,
   type BackendReport,
+  type CacheFormat,
   type CacheHandle,
   createFloatTensor,
   type ExpertRouting,
@@ -23,9 +24,10 @@ import {
 } from '@phiblocks/tensor';
 import { expectHandleShape, expectRange, headsOf, matrixShape } from './checks.ts';
 import type { Simd } from './kernels.ts';
-import { type CacheFormat, cacheFormats, WasmCache } from './kv-cache.ts';
+import { cacheFormats, WasmCache } from './kv-cache.ts';
 import { bitsOf, Machine } from './machine.ts';
 import { scratchSize } from './memory-bank.ts';
+import { readCache } from './read-cache.ts';
 import { routeToken } from './sparse-mixer.ts';
 import { type CreateWorker, createDefaultWorker } from './thread-pool.ts';
 import { activationGroupSize, layouts, storedFormat } from './weight-layouts.ts';
@@ -34,7 +36,7 @@ import { activationGroupSize, layouts, storedFormat } from './weight-layouts.ts'
 export interface WasmBackendOptions {
   /** Threads, this one included; as many as the machine runs at once, at most 8, when absent. Results do not depend on it. */
   readonly threads?: number | undefined;
-  /** `auto` takes the fastest that the engine has; a name insists on it. */
+  /** `auto` takes the fastest that the engine has; a name insists on it. `none` is for engines without SIMD, and slow. */
   readonly simd?: 'auto' | Simd | undefined;
   /** How keys and values are stored; `f32` when absent. */
   readonly kvCache?: CacheFormat | undefined;
@@ -98,7 +100,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   if (!(Number.isInteger(memories) && memories >= 1 && memories <= 8)) {
     throw optionError('memories', 'a whole number from 1 to 8', memories);
   }
-  expectOneOf('simd', simd, ['auto', 'relaxed', 'simd']);
+  expectOneOf('simd', simd, ['auto', 'relaxed', 'simd', 'none']);
   expectOneOf('kvCache', kvCache, Object.keys(cacheFormats));
   expectOneOf('activations', activations, ['q8', 'f32']);
   const machine = await Machine.create({ threads, simd, memories, createWorker });
@@ -287,6 +289,10 @@ class WasmBackendImplementation implements WasmBackend {
 
   truncateCache(cache: CacheHandle, length: number): void {
     this.cacheOf(cache, 'truncateCache').truncate(length);
+  }
+
+  async readCache(cache: CacheHandle, layer: number): Promise<{ keys: FloatTensor; values: FloatTensor }> {
+    return readCache(this.#machine, this.cacheOf(cache, 'readCache'), layer);
   }
 
   free(handle: WeightHandle | TensorHandle | CacheHandle): void {
@@ -699,7 +705,7 @@ class WasmStep implements Step {
       });
     }
     const tokens = input.shape[0]!;
-    const { table, length } = stored.stored(layer);
+    const { table, length } = stored.stored('attention', layer);
     if (tokens > length) {
       throw new ShapeError({
         function: 'attention',

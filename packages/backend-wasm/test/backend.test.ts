@@ -37,7 +37,7 @@ async function smallPass(backend: WasmBackend): Promise<Float32Array[]> {
 }
 
 describe('createWasmBackend', () => {
-  it.each(['relaxed', 'simd'] as const)(
+  it.each(['relaxed', 'simd', 'none'] as const)(
     '%s: results do not depend on the number of threads, to the bit',
     async (simd) => {
       const one = await createWasmBackend({ threads: 1, simd });
@@ -62,6 +62,41 @@ describe('createWasmBackend', () => {
     expect(report).toMatchObject({ backend: 'wasm', threads: 2, acceleration: 'simd', fallbacks: {} });
     expect(report.notes.join(' ')).toMatch(/int8.*q8/);
     await backend.dispose();
+  });
+
+  it('integer products without SIMD have the bits of plain SIMD', async () => {
+    const outputs: Float32Array[][] = [];
+    for (const simd of ['simd', 'none'] as const) {
+      const backend = await createWasmBackend({ threads: 1, simd });
+      const random = createSeededRandom(9);
+      const step = backend.beginStep();
+      const weight = backend.uploadWeight(randomQ4(8, 40, 96));
+      const results = [];
+      for (const tokens of [1, 6]) {
+        const x = step.upload({ data: random.normals(tokens * 96), shape: [tokens, 96] });
+        results.push((await backend.read(step.linear(x, weight))).data);
+      }
+      outputs.push(results);
+      expect(backend.report().acceleration).toBe(simd);
+      await backend.dispose();
+    }
+    expect(outputs[1]).toEqual(outputs[0]);
+  });
+
+  it('where there is no SIMD it does without, and says so; a name insists', async () => {
+    const validate = WebAssembly.validate;
+    // The kernels with SIMD are several times as long as those without.
+    WebAssembly.validate = (bytes) => bytes.byteLength < 25_000 && validate(bytes);
+    try {
+      const backend = await createWasmBackend({ threads: 2, createWorker: createTestWorker });
+      expect(backend.report()).toMatchObject({ acceleration: 'none', threads: 2 });
+      expect(backend.report().notes.join(' ')).toMatch(/no SIMD/);
+      await smallPass(backend);
+      await backend.dispose();
+      await expect(createWasmBackend({ simd: 'simd' })).rejects.toThrow(/^UNSUPPORTED/);
+    } finally {
+      WebAssembly.validate = validate;
+    }
   });
 
   it('takes one thread and says why where memory cannot be shared', async () => {

@@ -26,3 +26,15 @@ testBackend(
   // Half a step of 1/127 of the largest component of a head, which is at most 5 times a typical one.
   { liveHandles, quantizesActivations: true, cacheError: 5 / 254 },
 );
+
+testBackend(
+  'wasm, without SIMD, one thread, float16 cache',
+  () => createWasmBackend({ threads: 1, simd: 'none', kvCache: 'f16' }),
+  { liveHandles, quantizesActivations: true, cacheError: 2 ** -12 },
+);
+
+testBackend(
+  'wasm, without SIMD, two threads, float32 activations, int8 cache',
+  () => createWasmBackend({ threads: 2, simd: 'none', activations: 'f32', kvCache: 'q8', createWorker }),
+  { liveHandles, cacheError: 5 / 254 },
+);

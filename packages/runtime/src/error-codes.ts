@@ -20,7 +20,7 @@ export const runtimeErrorCodes = {
   PROMPT_EMPTY: 'There is no token to start from.',
   SESSION_BUSY: 'The session is in use; try again when the other call has ended.',
   SESSION_FILE: 'The bytes are no saved session, or a broken one.',
-  SESSION_MISMATCH: 'The saved session belongs to another model, backend or rope policy.',
+  SESSION_MISMATCH: 'The saved session belongs to another model or rope policy, or its cache would be rounded here.',
   SESSION_DISPOSED: 'The session was disposed.',
   STEP_ENDED: 'The step of the backend has ended.',
   TOKEN_ID_RANGE: 'A token id is not a row of the embedding.',

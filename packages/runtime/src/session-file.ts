@@ -1,5 +1,5 @@
 import type { RopePolicy } from '@phiblocks/longrope';
-import { ArgumentError, encodeFloats, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
+import { ArgumentError, type CacheFormat, encodeFloats, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
 import {
   createByteSource,
   encodeSafetensors,
@@ -72,6 +72,7 @@ export async function saveSequence(
       contents,
       model: await model.fingerprint(),
       backend: backend.name,
+      cacheFormat: cache.format ?? 'f32',
       ropePolicy: sequence.ropePolicy,
       contextLength: String(sequence.contextLength),
       rotatedForLength: String(rotatedForLength),
@@ -82,8 +83,8 @@ export async function saveSequence(
 /**
  * Opens a sequence with what was saved.
  *
- * @throws Phi3Error `SESSION_FILE` for bytes that are no saved session, `SESSION_MISMATCH` for one of another model, backend or
- * policy; the codes of safetensors files; `TOKEN_ID_RANGE`
+ * @throws Phi3Error `SESSION_FILE` for bytes that are no saved session, `SESSION_MISMATCH` for one of another model or policy, or
+ * with contents that the cache here would round; the codes of safetensors files; `TOKEN_ID_RANGE`
  */
 export async function restoreSequence(
   model: LanguageModel,
@@ -92,9 +93,7 @@ export async function restoreSequence(
 ): Promise<Sequence> {
   const source = await openSafetensors(createByteSource(bytes, 'session'));
   const saved = await readDescription(source);
-  const { backend } = model.network;
   expectSame('model', saved.model, await model.fingerprint());
-  if (saved.contents === 'cache') expectSame('backend', saved.backend, backend.name);
   if (options.ropePolicy !== undefined) expectSame('ropePolicy', saved.ropePolicy, options.ropePolicy);
   // Under `capacity` the room itself chose the list that rotated the keys.
   if (options.contextLength !== undefined && saved.ropePolicy === 'capacity') {
@@ -115,7 +114,7 @@ export async function restoreSequence(
     if (saved.contents === 'ids') {
       await sequence.advance(saved.ids, { sequenceLength: saved.rotatedForLength });
     } else {
-      await fillCache(sequence, model, source, saved.ids.length);
+      await fillCache(sequence, model, source, { length: saved.ids.length, cacheFormat: saved.cacheFormat });
       sequence.adopt(saved.ids, saved.rotatedForLength);
     }
     return sequence;
@@ -129,10 +128,11 @@ async function fillCache(
   sequence: Sequence,
   model: LanguageModel,
   source: SafetensorsSource,
-  length: number,
+  { length, cacheFormat }: { length: number; cacheFormat: string },
 ): Promise<void> {
   const { cache } = sequence.inside();
   const width = cache.numKeyValueHeads * cache.headDim;
+  expectHolds(cache.format ?? 'f32', cacheFormat);
   const step = model.network.backend.beginStep();
   try {
     for (let layer = 0; layer < cache.numLayers; layer++) {
@@ -182,7 +182,7 @@ async function readDescription(source: SafetensorsSource) {
     ids,
     rotatedForLength,
     model: text('model'),
-    backend: text('backend'),
+    cacheFormat: text('cacheFormat'),
     ropePolicy: text('ropePolicy'),
     contextLength: length('contextLength'),
   };
@@ -190,6 +190,19 @@ async function readDescription(source: SafetensorsSource) {
 
 function sessionFile(expected: string, got: unknown): Phi3Error {
   return new Phi3Error({ code: 'SESSION_FILE', function: 'restoreSession', expected, got });
+}
+
+/** A float32 cache holds what any other held; the others would round what is not theirs. */
+function expectHolds(present: CacheFormat, saved: string): void {
+  if (saved === present || present === 'f32') return;
+  throw new Phi3Error({
+    code: 'SESSION_MISMATCH',
+    function: 'restoreSession',
+    argument: 'kvCache',
+    expected: `${present} or less, as the cache is here`,
+    got: saved,
+    hint: `Choose the cache ${saved} or f32, or save with { contents: 'ids' }.`,
+  });
 }
 
 function expectSame(argument: string, saved: string | number, present: string | number): void {
@@ -200,6 +213,6 @@ function expectSame(argument: string, saved: string | number, present: string | 
     argument,
     expected: `${present}, as it is here`,
     got: saved,
-    hint: 'Keys and values mean something to the model, backend and policy that made them only.',
+    hint: 'Keys and values mean something to the model and policy that made them only.',
   });
 }

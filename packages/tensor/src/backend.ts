@@ -23,8 +23,13 @@ export interface CacheShape {
   readonly headDim: number;
 }
 
+/** How a cache stores numbers: float32, float16, or int8 with a scale per position and head. */
+export type CacheFormat = 'f32' | 'f16' | 'q8';
+
 /** A key/value cache held by a backend: per layer the keys and values of every position so far. It grows by need. */
 export interface CacheHandle extends CacheShape {
+  /** Float32 where a backend does not say. */
+  readonly format?: CacheFormat | undefined;
   /** Positions that are complete in every layer. Appended positions count only once a step has committed them. */
   readonly length: number;
   /** Bytes that the cache occupies now. */
@@ -179,8 +184,8 @@ export interface Backend {
   /** Forgets the positions from `length` on. */
   truncateCache(cache: CacheHandle, length: number): void;
   /**
-   * The committed keys and values of one layer, each `[S, K·D]`, as `appendToCache` takes them: how a session is saved.
-   * Absent where a backend cannot give them.
+   * The committed keys and values of one layer, each `[S, K·D]`, such that appending them to a cache of the same format stores
+   * the same bits: how a session is saved. Absent where a backend cannot give them.
    */
   readCache?(cache: CacheHandle, layer: number): Promise<{ keys: FloatTensor; values: FloatTensor }>;
   /** Frees a weight, an uploaded tensor or a cache. Using it afterwards is an error. */

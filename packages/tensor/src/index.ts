@@ -3,6 +3,7 @@ export type {
   Backend,
   BackendReport,
   BlockSparsePattern,
+  CacheFormat,
   CacheHandle,
   CacheShape,
   ExpertRouting,

@@ -1,0 +1,90 @@
+// The kernels without vector instructions, for engines without SIMD: the same exports, jobs and layouts as `../index`, in the
+// plainest loops that do the work. What has no vector instructions there is shared.
+
+import { appendToCache } from '../cache';
+import { readCache } from '../cache-read';
+import { argument, awaitJob, finish, operation, pointer, shareStart, STOP } from '../control';
+import { addWeightedRows, copyColumns } from '../elementwise';
+import { layerNorm, rmsNorm } from '../norms';
+import { pack } from '../pack';
+import { interleaveActivations } from '../quantize-activations';
+import { attention } from './attention';
+import { activation, add, gatedActivation, multiply, rotate } from './elementwise';
+import { embed, linear } from './linear';
+import { quantizeActivations } from './quantize-activations';
+
+export { chunkSizeInBytes } from '../cache';
+export { announce, awaitWorkers, generation, initialize, jobAddress, progressOf, takeWarning } from '../control';
+export { rowsSizeInBytes } from '../layouts';
+export { attentionScratchSize } from './attention';
+
+/** Runs this thread's share of the job that lies in another memory (`src/memory-bank.ts`). */
+@external('env', 'runElsewhere')
+declare function runElsewhere(bank: i32, thread: i32, threads: i32): void;
+
+/** Runs this thread's share of the job in memory. The numbers are those of `src/operations.ts`. */
+export function runJob(thread: i32, threads: i32): void {
+  switch (operation()) {
+    case 0:
+      return pack(thread, threads);
+    case 1:
+      return quantizeActivations(thread, threads);
+    case 2:
+      return interleaveActivations(thread, threads);
+    case 3:
+      return linear(thread, threads);
+    case 4:
+      return embed(thread, threads);
+    case 5:
+      return rmsNorm(thread, threads);
+    case 6:
+      return layerNorm(thread, threads);
+    case 7:
+      return add(thread, threads);
+    case 8:
+      return multiply(thread, threads);
+    case 9:
+      return copyColumns(thread, threads);
+    case 10:
+      return rotate(thread, threads);
+    case 11:
+      return appendToCache(thread, threads);
+    case 12:
+      return attention(thread, threads);
+    case 13:
+      return gatedActivation(thread, threads);
+    case 14:
+      return activation(thread, threads);
+    case 15:
+      return addWeightedRows(thread, threads);
+    case 16:
+      return stream(thread, threads);
+    case 17:
+      return runElsewhere(argument(0), thread, threads);
+    case 18:
+      return readCache(thread, threads);
+  }
+}
+
+/** What a worker does until it is told to stop. `seen` is the count of jobs when it was started. */
+export function work(thread: i32, threads: i32, seen: i32, spins: i32): void {
+  while (true) {
+    seen = awaitJob(seen, spins);
+    if (operation() == STOP) return;
+    runJob(thread, threads);
+    finish(threads - 1);
+  }
+}
+
+/** Reads memory and does next to nothing with it: what the bandwidth is measured with. Arguments: start, size, target. */
+function stream(thread: i32, threads: i32): void {
+  const start = pointer(0);
+  const lines = argument(1) >> 6;
+  const end = start + 64 * <usize>shareStart(lines, thread + 1, threads);
+  let all: i64 = 0;
+  for (let at = start + 64 * <usize>shareStart(lines, thread, threads); at < end; at += 64) {
+    all ^= load<i64>(at, 0) ^ load<i64>(at, 8) ^ load<i64>(at, 16) ^ load<i64>(at, 24);
+    all ^= load<i64>(at, 32) ^ load<i64>(at, 40) ^ load<i64>(at, 48) ^ load<i64>(at, 56);
+  }
+  store<i64>(pointer(2) + 8 * <usize>thread, all);
+}
