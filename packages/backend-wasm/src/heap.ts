@@ -4,8 +4,6 @@ import { Phi3Error } from '@phiblocks/tensor';
 const spareBytes = 64;
 const alignment = 64;
 const pageSize = 65536;
-/** What a 32-bit address reaches. */
-const mostPages = 65536;
 /** Memory grows by at least so much, because every growth makes new views. */
 const leastGrowth = 4 * 1024 * 1024;
 
@@ -17,21 +15,31 @@ const leastGrowth = 4 * 1024 * 1024;
  */
 export class Heap {
   readonly #memory: WebAssembly.Memory;
+  readonly #mostPages: number;
   // Free pieces: starts[i] to ends[i], ascending, never touching each other.
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly #sizes = new Map<number, number>();
   #end: number;
 
-  /** @param start - what lies below is not the heap's */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  /**
+   * @param start - what lies below is not the heap's
+   * @param limitInBytes - how far the memory may grow
+   */
+  constructor(memory: WebAssembly.Memory, start: number, limitInBytes = 2 ** 32) {
     this.#memory = memory;
+    this.#mostPages = Math.floor(limitInBytes / pageSize);
     this.#end = memory.buffer.byteLength;
     const aligned = Math.ceil(start / alignment) * alignment;
     if (aligned < this.#end) {
       this.#starts.push(aligned);
       this.#ends.push(this.#end);
     }
+  }
+
+  /** How far the memory may grow. */
+  get limitInBytes(): number {
+    return this.#mostPages * pageSize;
   }
 
   /** Bytes handed out, with alignment and spare. */
@@ -75,9 +83,12 @@ export class Heap {
     const missing = size - (reachesEnd ? this.#end - this.#starts[last]! : 0);
     const havePages = this.#end / pageSize;
     const neededPages = Math.ceil(missing / pageSize);
-    const pages = Math.min(Math.max(neededPages, leastGrowth / pageSize), mostPages - havePages);
+    const pages = Math.min(Math.max(neededPages, leastGrowth / pageSize), this.#mostPages - havePages);
     if (pages < neededPages)
-      throw outOfMemory(size, 'a WebAssembly memory holds 4 GB; the option `memories` gives weights more than one');
+      throw outOfMemory(
+        size,
+        `a memory holds ${this.#mostPages * pageSize} bytes; the option \`memories\` gives weights more than one`,
+      );
     try {
       this.#memory.grow(pages);
     } catch (cause) {

@@ -2,6 +2,7 @@ import type { BackendReport } from '@phiblocks/tensor';
 import { availableParallelism, mayBlock } from './host.ts';
 import { compileKernels, type Simd } from './kernels.ts';
 import { controlSize, instantiateAll, MemoryBank, scratchSize } from './memory-bank.ts';
+import { type MemoryPlan, planMemories } from './memory-plan.ts';
 import { type Operation, operations } from './operations.ts';
 import { type CreateWorker, ThreadPool, workerLost } from './thread-pool.ts';
 
@@ -12,13 +13,14 @@ const spins = 200_000;
 /** A worker whose count of finished pieces stands still for so long is lost: a piece takes milliseconds. */
 const lostAfterMs = 10_000;
 const pageSize = 65536;
-/** 4 GB: what a 32-bit address reaches. */
-const mostPages = 65536;
 
 export interface MachineOptions {
   readonly threads: number | undefined;
   readonly simd: 'auto' | Simd;
-  readonly memories: number;
+  /** How many, or what they must hold. */
+  readonly memories: number | MemoryPlan;
+  /** The most that each may hold. */
+  readonly memorySizeInBytes: number;
   readonly createWorker: CreateWorker;
 }
 
@@ -32,7 +34,8 @@ export class Machine {
   readonly #pool = new ThreadPool();
   readonly #mayBlock: number;
 
-  static async create({ threads: wanted, simd, memories, createWorker }: MachineOptions): Promise<Machine> {
+  static async create(options: MachineOptions): Promise<Machine> {
+    const { threads: wanted, simd, memorySizeInBytes, createWorker } = options;
     const notes: string[] = [];
     let threads = wanted ?? Math.min(availableParallelism(), 8);
     if (threads > 1 && typeof SharedArrayBuffer === 'undefined') {
@@ -43,9 +46,14 @@ export class Machine {
     const shared = threads > 1;
     const compiled = await compileKernels(simd, shared);
     const initial = Math.ceil((controlSize + threads * scratchSize) / pageSize) + 1;
-    const all = Array.from({ length: memories }, () => new WebAssembly.Memory({ initial, maximum: mostPages, shared }));
+    const maximum = Math.floor(memorySizeInBytes / pageSize);
+    const createMemory = () => new WebAssembly.Memory({ initial, maximum, shared });
+    const all = [createMemory()];
+    const { memories, note } = await howManyMemories(compiled.module, options, all[0]!);
+    if (note) notes.push(note);
+    while (all.length < memories) all.push(createMemory());
     const kernels = await instantiateAll(compiled.module, all);
-    const banks = all.map((memory, index) => new MemoryBank(memory, kernels[index]!, threads));
+    const banks = all.map((memory, index) => new MemoryBank(memory, kernels[index]!, threads, maximum * pageSize));
     const machine = new Machine(banks, compiled.simd, threads, [...compiled.notes, ...notes]);
     await machine.#pool.start(createWorker, {
       phiblocksWasm: true,
@@ -156,6 +164,25 @@ export class Machine {
     }
     await this.#pool.close();
   }
+}
+
+/** The kernels say how large weights are in their layouts, so they are asked, on the first memory. */
+async function howManyMemories(
+  module: WebAssembly.Module,
+  { memories, memorySizeInBytes }: MachineOptions,
+  memory: WebAssembly.Memory,
+): Promise<{ memories: number; note?: string }> {
+  if (typeof memories === 'number') {
+    return memories === 1 ? { memories } : { memories, note: `Weights lie in ${memories} memories.` };
+  }
+  const [kernels] = await instantiateAll(module, [memory]);
+  const planned = planMemories(memories, memorySizeInBytes, kernels!);
+  if (planned.memories === 1) return { memories: 1 };
+  const gigabytes = (planned.weightsInBytes / 1e9).toPrecision(3);
+  return {
+    memories: planned.memories,
+    note: `Weights lie in ${planned.memories} memories, chosen for the ${gigabytes} GB that they take.`,
+  };
 }
 
 /** The bits of a float32 as a whole number: how a float is an argument of a job. */

@@ -34,11 +34,11 @@ export class MemoryBank {
   #floats = new Float32Array(0);
   #ints = new Int32Array(0);
 
-  constructor(memory: WebAssembly.Memory, kernels: KernelExports, threads: number) {
+  constructor(memory: WebAssembly.Memory, kernels: KernelExports, threads: number, limitInBytes: number) {
     kernels.initialize(controlSize, scratchSize);
     this.#memory = memory;
     this.kernels = kernels;
-    this.heap = new Heap(memory, controlSize + threads * scratchSize);
+    this.heap = new Heap(memory, controlSize + threads * scratchSize, limitInBytes);
     this.job = kernels.jobAddress() / 4;
   }
 

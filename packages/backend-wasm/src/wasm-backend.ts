@@ -27,6 +27,7 @@ import type { Simd } from './kernels.ts';
 import { cacheFormats, WasmCache } from './kv-cache.ts';
 import { bitsOf, Machine } from './machine.ts';
 import { scratchSize } from './memory-bank.ts';
+import { type MemoryPlan, mostMemories, roomForProducts, sizeInMemory } from './memory-plan.ts';
 import { readCache } from './read-cache.ts';
 import { routeToken } from './sparse-mixer.ts';
 import { type CreateWorker, createDefaultWorker } from './thread-pool.ts';
@@ -46,10 +47,14 @@ export interface WasmBackendOptions {
    */
   readonly activations?: 'q8' | 'f32' | undefined;
   /**
-   * WebAssembly memories, 1 to 8; 1 when absent. Each holds 4 GB. All of them hold weights, whole matrices each; the first
-   * also caches and results.
+   * WebAssembly memories, 1 to 8; 1 when absent, unless `plan` calls for more. All of them hold weights, whole matrices each;
+   * the first also caches and results.
    */
   readonly memories?: number | undefined;
+  /** What the backend will hold, from which the number of memories follows. An error beside `memories`. */
+  readonly plan?: MemoryPlan | undefined;
+  /** The most that one memory may hold, from 2^23 to 2^32 bytes; 2^32 (4 GB) when absent. */
+  readonly memorySizeInBytes?: number | undefined;
   /** Makes a worker that runs the entry `@phiblocks/backend-wasm/worker`, where the file beside this one cannot be found. */
   readonly createWorker?: CreateWorker | undefined;
 }
@@ -90,20 +95,32 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     'kvCache',
     'activations',
     'memories',
+    'plan',
+    'memorySizeInBytes',
     'createWorker',
   ]);
   const { threads, simd = 'auto', kvCache = 'f32', activations = 'q8' } = options;
-  const { memories = 1, createWorker = createDefaultWorker } = options;
+  const { memories, plan, memorySizeInBytes = 2 ** 32, createWorker = createDefaultWorker } = options;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 32)) {
     throw optionError('threads', 'a whole number from 1 to 32', threads);
   }
-  if (!(Number.isInteger(memories) && memories >= 1 && memories <= 8)) {
-    throw optionError('memories', 'a whole number from 1 to 8', memories);
+  if (memories !== undefined && !(Number.isInteger(memories) && memories >= 1 && memories <= mostMemories)) {
+    throw optionError('memories', `a whole number from 1 to ${mostMemories}`, memories);
+  }
+  if (memories !== undefined && plan !== undefined) throw optionError('plan', 'none beside memories', plan);
+  if (!(memorySizeInBytes >= 2 ** 23 && memorySizeInBytes <= 2 ** 32)) {
+    throw optionError('memorySizeInBytes', 'bytes from 2^23 to 2^32', memorySizeInBytes);
   }
   expectOneOf('simd', simd, ['auto', 'relaxed', 'simd', 'none']);
   expectOneOf('kvCache', kvCache, Object.keys(cacheFormats));
   expectOneOf('activations', activations, ['q8', 'f32']);
-  const machine = await Machine.create({ threads, simd, memories, createWorker });
+  const machine = await Machine.create({
+    threads,
+    simd,
+    memories: memories ?? plan ?? 1,
+    memorySizeInBytes,
+    createWorker,
+  });
   return new WasmBackendImplementation(machine, kvCache, activations);
 }
 
@@ -148,9 +165,6 @@ class WasmRouting implements RoutingHandle {
     readonly weights: Float32Array,
   ) {}
 }
-
-/** Memories that hold weights also need room for the input and the result of a product. */
-const roomForProducts = 2 ** 28;
 
 /** Repacking works on so many bytes of the file at a time. */
 const stagingSize = 4 * 1024 * 1024;
@@ -201,7 +215,8 @@ class WasmBackendImplementation implements WasmBackend {
   #place(matrix: WeightMatrix, layout: number): WasmWeight | undefined {
     const size = this.#sizeOf(matrix, layout);
     for (let bank = this.#machine.banks.length - 1; bank > 0; bank--) {
-      if (this.#machine.banks[bank]!.heap.usedInBytes + size > 2 ** 32 - roomForProducts) continue;
+      const { heap } = this.#machine.banks[bank]!;
+      if (heap.usedInBytes + size > heap.limitInBytes - roomForProducts(heap.limitInBytes)) continue;
       try {
         return this.#pack(matrix, layout, bank);
       } catch (error) {
@@ -212,7 +227,7 @@ class WasmBackendImplementation implements WasmBackend {
   }
 
   #sizeOf({ shape: [rows, columns] }: WeightMatrix, layout: number): number {
-    return Math.ceil(rows / 16) * (this.#machine.kernels.rowsSizeInBytes(layout, columns) >>> 0);
+    return sizeInMemory(this.#machine.kernels, layout, rows, columns);
   }
 
   /** Undefined when the layout cannot hold the values. */
@@ -234,7 +249,8 @@ class WasmBackendImplementation implements WasmBackend {
     }
     const rowSize = asFloats ? columns * 4 : fileRowSize;
     const sizeInBytes = this.#sizeOf(matrix, layout);
-    const rowsAtOnce = Math.max(16, Math.floor(stagingSize / Math.max(rowSize, 1) / 16) * 16);
+    const staged = Math.min(stagingSize, roomForProducts(heap.limitInBytes));
+    const rowsAtOnce = Math.max(16, Math.floor(staged / Math.max(rowSize, 1) / 16) * 16);
     const target = heap.allocate(sizeInBytes);
     let staging: number | undefined;
     try {

@@ -1,5 +1,6 @@
 import type { WasmBackendOptions } from '@phiblocks/backend-wasm';
 import { ArgumentError, type Backend, type BackendReport, expectKnownOptions, isPhi3Error } from '@phiblocks/tensor';
+import { type PlannedModel, planMemory } from './plan-memory.ts';
 import { createReferenceBackend } from './reference-backend.ts';
 
 /**
@@ -13,7 +14,7 @@ export interface BackendChoice {
   readonly backend?: BackendName | Backend | undefined;
   /** Threads of the backend on WebAssembly, this one included. Default: as many as the machine runs at once, at most 8. */
   readonly threads?: number | undefined;
-  /** What else `createWasmBackend` takes: `activations`, `kvCache`, `simd`, `createWorker`. */
+  /** What else `createWasmBackend` takes: `activations`, `kvCache`, `simd`, `memories`, `createWorker`. */
   readonly backendOptions?: Omit<WasmBackendOptions, 'threads'> | undefined;
 }
 
@@ -34,6 +35,8 @@ export interface ChosenBackend {
  * Makes the backend that was chosen. The one on WebAssembly is behind `import()`, so that a bundle without it stays small.
  * Where `auto` cannot have WebAssembly, the report's notes say why: nothing is swapped in silence.
  *
+ * @param model - what it will run: a model above 4 GB gets as many WebAssembly memories as it needs, unless `backendOptions`
+ * say how many
  * @throws ArgumentError `ARGUMENT` for an unknown name, and for threads or options that the chosen backend would not use
  * @throws Phi3Error with `wasm`: the codes of `createWasmBackend`
  * @example
@@ -41,7 +44,7 @@ export interface ChosenBackend {
  * chosen.report().backend; // => 'reference'
  * chosen.report().chosenBy; // => 'named'
  */
-export async function chooseBackend(choice: BackendChoice): Promise<ChosenBackend> {
+export async function chooseBackend(choice: BackendChoice, model?: PlannedModel): Promise<ChosenBackend> {
   expectKnownOptions('chooseBackend', choice, ['backend', 'threads', 'backendOptions']);
   const { backend = 'reference', threads, backendOptions } = choice;
   if (typeof backend !== 'string') {
@@ -58,7 +61,11 @@ export async function chooseBackend(choice: BackendChoice): Promise<ChosenBacken
   const chosenBy = backend === 'auto' ? 'auto' : 'named';
   try {
     const { createWasmBackend } = await import('@phiblocks/backend-wasm');
-    return own(await createWasmBackend({ ...backendOptions, threads }), chosenBy);
+    const plan =
+      model && backendOptions?.memories === undefined && backendOptions?.plan === undefined
+        ? planMemory(model, backendOptions?.kvCache)
+        : undefined;
+    return own(await createWasmBackend({ ...(plan && { plan }), ...backendOptions, threads }), chosenBy);
   } catch (error) {
     const isCallersFault = isPhi3Error(error, 'ARGUMENT') || isPhi3Error(error, 'OPTION_UNKNOWN');
     if (backend === 'wasm' || isCallersFault) throw error;

@@ -71,6 +71,7 @@ export {
 } from './models/phi3-vision.ts';
 export { phi3VisionTensorPlan } from './models/phi3-vision-weights.ts';
 export { phi3TensorPlan } from './models/phi3-weights.ts';
+export type { PlannedModel } from './plan-memory.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
 export type { AdvanceOptions, PrefillProgress } from './sequence.ts';

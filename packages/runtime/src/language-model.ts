@@ -116,7 +116,11 @@ export async function createLanguageModel(
   const { backend, threads, backendOptions, chatTemplate: givenTemplate, decodeImage, ...networkOptions } = options;
   const { config, tokenizer, generationConfig } = checkpoint;
   const chatTemplate = givenTemplate ?? checkpoint.chatTemplate;
-  const chosen = await chooseBackend({ backend, threads, backendOptions });
+  const { expertsOnDemand, expertCacheInBytes } = options;
+  const chosen = await chooseBackend(
+    { backend, threads, backendOptions },
+    { checkpoint, expertsOnDemand, expertCacheInBytes },
+  );
   let network: CausalLanguageModel;
   try {
     network = await createNetwork(checkpoint, chosen.backend, networkOptions);

@@ -7,6 +7,9 @@ import { forwardPhiMoe, type PhiMoe, type PhiMoeSelfAttention, phiMoeSelfAttenti
 import { expertKeys, isExpertKey, loadPhiMoeWeights, phiMoeTensorPlan } from './phi-moe-weights.ts';
 import { rotaryConfigOf } from './rotary-config.ts';
 
+/** Expert weights that are kept where the caller does not say how many. */
+export const defaultExpertCacheInBytes = 4 * 2 ** 30;
+
 export interface PhiMoeOptions extends LoadOptions {
   /** Replaces the self-attention of every layer. Default: {@link phiMoeSelfAttention}. */
   readonly selfAttention?: PhiMoeSelfAttention | undefined;
@@ -60,7 +63,13 @@ export async function createPhiMoe(
     const rotary = rotaryConfigOf(config);
     const weights = await loadPhiMoeWeights(config, loader);
     const experts = expertsOnDemand
-      ? createExpertsOnDemand(source, backend, config.numLocalExperts, expertKeys, expertCacheInBytes ?? 4 * 2 ** 30)
+      ? createExpertsOnDemand(
+          source,
+          backend,
+          config.numLocalExperts,
+          expertKeys,
+          expertCacheInBytes ?? defaultExpertCacheInBytes,
+        )
       : await loadExperts(config, loader);
     const phiMoe: PhiMoe = { config, rotary, weights, experts, backend, selfAttention };
     return {
