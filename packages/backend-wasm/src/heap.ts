@@ -87,7 +87,7 @@ export class Heap {
     if (pages < neededPages)
       throw outOfMemory(
         size,
-        `a memory holds ${this.#mostPages * pageSize} bytes; the option \`memories\` gives weights more than one`,
+        `a memory holds ${(this.#mostPages * pageSize) / 2 ** 30} GB here; the option \`memories\` gives weights more than one`,
       );
     try {
       this.#memory.grow(pages);

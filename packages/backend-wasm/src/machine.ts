@@ -10,8 +10,10 @@ import { type CreateWorker, ThreadPool, workerLost } from './thread-pool.ts';
 const leastSharedWork = 30_000;
 /** How often a waiting thread looks before it sleeps: some 100 µs, longer than the pause between two shared operations. */
 const spins = 200_000;
-/** A worker whose count of finished pieces stands still for so long is lost: a piece takes milliseconds. */
-const lostAfterMs = 10_000;
+/** A waiting thread looks after the workers so often. */
+const lookMs = 50;
+/** Workers whose counts of finished pieces stand still for so long are lost: a piece takes milliseconds. */
+const lostAfterMs = 5_000;
 const pageSize = 65536;
 
 export interface MachineOptions {
@@ -129,24 +131,27 @@ export class Machine {
     }
     first.kernels.announce();
     kernels.runJob(0, this.threads);
-    if (first.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, 50) === 0)
+    if (first.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, lookMs) === 0)
       this.#awaitSlowWorkers(operation);
   }
 
-  /** Waits on, and gives up when no worker makes progress. */
+  /** Waits on, and gives up when a worker has ended or none makes progress. */
   #awaitSlowWorkers(operation: Operation): void {
     let progress = this.#progress();
+    let waitedMs = 0;
     let since = performance.now();
-    while (this.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, 50) === 0) {
-      const now = this.#progress();
-      if (now !== progress) {
-        progress = now;
-        since = performance.now();
-      } else if (performance.now() - since > lostAfterMs) {
-        this.#pool.markLost('a worker stopped answering');
-        throw workerLost(operation, 'a worker stopped answering');
-      }
-    }
+    do {
+      this.#pool.findEnded();
+      const now = performance.now();
+      // A machine that was suspended lets hours pass between two looks, in which nobody could work.
+      waitedMs += Math.min(now - since, 2 * lookMs);
+      since = now;
+      const progressed = this.#progress();
+      if (progressed !== progress) waitedMs = 0;
+      progress = progressed;
+      if (waitedMs > lostAfterMs) this.#pool.markLost('a worker stopped answering');
+      if (this.#pool.lost !== undefined) throw workerLost(operation, this.#pool.lost);
+    } while (this.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, lookMs) === 0);
   }
 
   #progress(): number {

@@ -130,13 +130,34 @@ describe('createWasmBackend', () => {
       },
     });
     await smallPass(backend);
-    await workers[0]!.terminate();
-    await expect(smallPass(backend)).rejects.toThrow(/^WORKER_LOST/);
+    // Not awaited: the event of its end cannot arrive before the next operation waits for it.
+    void workers[0]!.terminate();
+    const started = performance.now();
+    await expect(smallPass(backend)).rejects.toThrow(/^WORKER_LOST.*worker 1 ended/);
+    expect(performance.now() - started).toBeLessThan(1000);
     expect(backend.report().notes.join(' ')).toMatch(/Out of order/);
     await backend.dispose();
     const next = await createWasmBackend({ threads: 2, createWorker: createTestWorker });
     await smallPass(next);
     await next.dispose();
+  });
+
+  it('a worker that falls silent is lost too, in seconds', async () => {
+    // As in a browser: nothing tells that a worker was terminated.
+    const createWorker = () => {
+      const worker = createTestWorker();
+      return {
+        on: (event: string, listener: (value: unknown) => void) =>
+          void (event === 'message' && worker.on(event, listener).once(event, () => void worker.terminate())),
+        postMessage: (message: unknown) => worker.postMessage(message),
+        terminate: () => worker.terminate(),
+      };
+    };
+    const backend = await createWasmBackend({ threads: 2, createWorker });
+    const started = performance.now();
+    await expect(smallPass(backend)).rejects.toThrow(/^WORKER_LOST.*stopped answering/);
+    expect(performance.now() - started).toBeLessThan(10_000);
+    await backend.dispose();
   });
 
   it('a worker that cannot start is a typed error', async () => {
