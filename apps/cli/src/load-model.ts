@@ -1,10 +1,12 @@
 import type { BackendName, ChosenBackendReport, LanguageModel, LanguageModelOptions } from '@phiblocks/runtime';
 import { loadModel } from '@phiblocks/runtime/node';
+import type { CacheFormat } from '@phiblocks/tensor';
 import { Option } from 'commander';
 import { createProgress, note } from './terminal.ts';
-import { wholeNumber } from './usage-error.ts';
+import { UsageError, wholeNumber } from './usage-error.ts';
 
 export interface BackendOptions {
+  readonly kvCache?: CacheFormat;
   readonly backend: BackendName;
   readonly threads?: number;
   readonly verbose?: boolean;
@@ -23,6 +25,13 @@ export function backendOptions(): Option[] {
   ];
 }
 
+/** How keys and values are stored, for commands that fill a cache. */
+export function kvCacheOption(): Option {
+  return new Option('--kv-cache <format>', 'how keys and values are stored: f32 (default), f16 or q8')
+    .choices(['f32', 'f16', 'q8'])
+    .default('f32');
+}
+
 /**
  * Loads a model with a progress bar; warnings go to standard error.
  *
@@ -30,7 +39,7 @@ export function backendOptions(): Option[] {
  */
 export async function loadForCommand(
   path: string,
-  { backend, threads, verbose }: BackendOptions,
+  { backend, threads, verbose, kvCache = 'f32' }: BackendOptions,
   signal: AbortSignal,
   more: LanguageModelOptions['backendOptions'] = undefined,
 ): Promise<LanguageModel> {
@@ -38,12 +47,18 @@ export async function loadForCommand(
   if (isReference && threads !== undefined && threads > 1) {
     note(`phiblocks: the reference backend computes on 1 thread; --threads ${threads} makes no difference`);
   }
+  if (isReference && kvCache !== 'f32') {
+    throw new UsageError(
+      `the reference backend stores keys and values as f32; --kv-cache ${kvCache} needs --backend wasm`,
+    );
+  }
+  const compact = kvCache === 'f32' ? undefined : { kvCache };
   const progress = createProgress('Loading');
   try {
     const model = await loadModel(path, {
       backend,
       threads: isReference ? undefined : threads,
-      backendOptions: isReference ? undefined : more,
+      backendOptions: isReference || !(more || compact) ? undefined : { ...compact, ...more },
       signal,
       onProgress: ({ loadedBytes, totalBytes }) => progress.update(loadedBytes, totalBytes),
     });

@@ -114,10 +114,15 @@ describe('bench', () => {
       'peakMemoryMb',
       'bandwidthGbPerSecond',
       'shareOfBandwidth',
+      'kvCache',
+      'weightBytesPerToken',
+      'cacheBytesPerToken',
     ]);
     expect(result).toMatchObject({ model: 'tiny.gguf', backend: 'wasm', threads: 2 });
     expect(result.simd).toMatch(/simd$/);
-    for (const name of Object.keys(result).slice(4)) expect(result[name], name).toBeGreaterThan(0);
+    expect(result.kvCache).toBe('f32');
+    for (const name of Object.keys(result).slice(4))
+      if (name !== 'kvCache') expect(result[name], name).toBeGreaterThan(0);
     expect(result.firstTokenSeconds).toBeGreaterThanOrEqual(result.loadSeconds);
     expect(result.shareOfBandwidth).toBeLessThan(1);
   });
@@ -134,6 +139,20 @@ describe('bench', () => {
     expect(await run(['--threads', '1'])).toMatch(
       /^model +tiny\.gguf\nbackend +wasm, .*1 thread.*bandwidth +.* GB\/s/s,
     );
+  });
+
+  it('--kv-cache decides how keys and values are stored, and what they cost to read', async () => {
+    const bytesOf = async (format: string) => {
+      const result = JSON.parse(await run(['--json', '--threads', '1', '--kv-cache', format]));
+      expect(result.kvCache).toBe(format);
+      return result.cacheBytesPerToken as number;
+    };
+    const [f32, f16, q8] = [await bytesOf('f32'), await bytesOf('f16'), await bytesOf('q8')];
+    expect(f16).toBe(f32 / 2);
+    expect(q8).toBeGreaterThan(f32 / 4);
+    expect(q8).toBeLessThan(f16);
+    const refused = await runCli(['bench', '--model', model, ...sizes, '--backend', 'reference', '--kv-cache', 'q8']);
+    expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining('--kv-cache q8 needs --backend wasm') });
   });
 
   it('a context beyond the model is an error with its code', async () => {

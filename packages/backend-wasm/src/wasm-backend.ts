@@ -65,6 +65,8 @@ export interface WasmBackend extends Backend {
   liveHandles(): number;
   /** Bytes of WebAssembly memory that weights, caches and tensors occupy. */
   usedMemoryInBytes(): number;
+  /** Bytes that a matrix takes here, in the layout that its format gets. */
+  weightSizeInBytes(matrix: Pick<WeightMatrix, 'format' | 'shape'>): number;
   /**
    * Reads the memory of all uploaded weights once, on all threads, and does nothing with it: the speed limit of decoding.
    *
@@ -226,7 +228,7 @@ class WasmBackendImplementation implements WasmBackend {
     return this.#pack(matrix, layout, 0);
   }
 
-  #sizeOf({ shape: [rows, columns] }: WeightMatrix, layout: number): number {
+  #sizeOf({ shape: [rows, columns] }: Pick<WeightMatrix, 'shape'>, layout: number): number {
     return sizeInMemory(this.#machine.kernels, layout, rows, columns);
   }
 
@@ -344,6 +346,10 @@ class WasmBackendImplementation implements WasmBackend {
 
   usedMemoryInBytes(): number {
     return this.#machine.banks.reduce((sum, { heap }) => sum + heap.usedInBytes, 0);
+  }
+
+  weightSizeInBytes(matrix: Pick<WeightMatrix, 'format' | 'shape'>): number {
+    return this.#sizeOf(matrix, storedFormat(matrix.format).layout);
   }
 
   streamWeights(): { sizeInBytes: number; elapsedMs: number } {

@@ -70,9 +70,10 @@ export async function chooseBackend(choice: BackendChoice, model?: PlannedModel)
     const isCallersFault = isPhi3Error(error, 'ARGUMENT') || isPhi3Error(error, 'OPTION_UNKNOWN');
     if (backend === 'wasm' || isCallersFault) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    return own(createReferenceBackend(), 'auto', [
-      `The reference backend runs, on one thread, because the one on WebAssembly cannot: ${reason}`,
-    ]);
+    const notes = [`The reference backend runs, on one thread, because the one on WebAssembly cannot: ${reason}`];
+    const ignored = Object.keys(backendOptions ?? {});
+    if (ignored.length > 0) notes.push(`It has no ${ignored.join(', ')}: everything is float32 there.`);
+    return own(createReferenceBackend(), 'auto', notes);
   }
 }
 

@@ -1,3 +1,4 @@
+export { cacheBytesPerStep, weightBytesPerToken } from './bytes-per-token.ts';
 export { chatTemplateSource } from './chat-template-source.ts';
 export { type Checkpoint, type CheckpointFiles, openCheckpointFiles, openGgufCheckpoint } from './checkpoint.ts';
 export {

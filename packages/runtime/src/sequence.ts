@@ -1,6 +1,7 @@
 import { crossesBoundary, type RopePolicy, selectFactorList } from '@phiblocks/longrope';
 import { ArgumentError, type CacheHandle, expectKnownOptions, type FloatTensor, Phi3Error } from '@phiblocks/tensor';
 import type { RgbImage } from '@phiblocks/vision';
+import { createChunkSize } from './chunk-size.ts';
 import { createSequenceImages } from './images/sequence-images.ts';
 import type { CausalLanguageModel } from './models/causal-language-model.ts';
 import type { ForwardOptions } from './models/forward-options.ts';
@@ -11,7 +12,10 @@ export interface SequenceOptions {
   readonly ropePolicy?: RopePolicy | undefined;
   /** The longest sequence to hold, in tokens. Default and upper limit: the model's `maxPositionEmbeddings`. */
   readonly contextLength?: number | undefined;
-  /** Tokens per forward pass while a prompt is read. More is faster, fewer let an abort in sooner. Default 64. */
+  /**
+   * Tokens per forward pass while a prompt is read, at most. More is faster, fewer let an abort in sooner. Default 64; where half a
+   * layer of so many takes longer than 100 ms, fewer are taken.
+   */
   readonly prefillChunkSize?: number | undefined;
 }
 
@@ -82,8 +86,9 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
   const longest = model.config.maxPositionEmbeddings;
   const contextLength = options.contextLength ?? longest;
   expectWholeNumber('createSession', 'contextLength', contextLength, 1, longest);
-  const chunkSize = options.prefillChunkSize ?? 64;
-  expectWholeNumber('createSession', 'prefillChunkSize', chunkSize, 1, Number.MAX_SAFE_INTEGER);
+  const prefillChunkSize = options.prefillChunkSize ?? 64;
+  expectWholeNumber('createSession', 'prefillChunkSize', prefillChunkSize, 1, Number.MAX_SAFE_INTEGER);
+  const chunkSize = createChunkSize(prefillChunkSize);
   const ropePolicy = options.ropePolicy ?? 'reference';
   const listAt = (length: number) => selectFactorList(model.rotary, ropePolicy, { length, capacity: contextLength });
   listAt(1); // an unknown policy is an error now, not at the first token
@@ -149,6 +154,7 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
       expectNotAborted('advance', options.signal);
     };
     await images.encode(added, betweenLayers);
+    pause.takeLongestPart(); // that of the images says nothing about tokens
     const length = Math.max(ids.length + added.length, options.sequenceLength ?? 0);
     // The trap of LongRoPE: keys in the cache were rotated with the list of their time. Where the list changes, the whole
     // sequence runs again.
@@ -161,9 +167,9 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
 
     const firstWanted = options.logits === 'all' ? run.length - added.length : run.length - 1;
     const rows: FloatTensor[] = [];
-    for (let start = 0; start < run.length; start += chunkSize) {
-      const chunk = run.subarray(start, start + chunkSize);
-      const end = start + chunk.length;
+    for (let start = 0, end = 0; start < run.length; start = end) {
+      const chunk = run.subarray(start, start + chunkSize.tokens);
+      end = start + chunk.length;
       const wanted = end <= firstWanted ? 'none' : options.logits === 'all' ? 'all' : 'last';
       const logits = await model.forward(chunk, open, {
         logits: wanted,
@@ -174,6 +180,7 @@ export function createSequence(model: CausalLanguageModel, options: SequenceOpti
         onTensor: options.onTensor,
         onRouting: options.onRouting,
       });
+      chunkSize.adapt(pause.takeLongestPart(), chunk.length);
       for (const id of chunk) ids.push(id);
       if (wanted !== 'none') rows.push(lastRows(logits, end - Math.max(start, firstWanted)));
       options.onProgress?.({ done: end, total: run.length });

@@ -33,8 +33,11 @@ describe('on WebAssembly', () => {
     });
     const generation = model.generate({ promptIds, maxNewTokens: 50, ignoreEos: true });
     await generation.next();
-    await workers[0]!.terminate();
+    // Not awaited: the thread that waits for the worker hears nothing of its end, and must find out by itself.
+    void workers[0]!.terminate();
+    const killed = performance.now();
     await expect(collect(generation)).rejects.toMatchObject({ code: 'WORKER_LOST' });
+    expect(performance.now() - killed).toBeLessThan(1000);
     expect(model.backendReport().notes.join(' ')).toMatch(/Out of order/);
     await model.dispose();
 
@@ -76,7 +79,7 @@ describe('on WebAssembly', () => {
     setTimeout(() => controller.abort(), 100);
     await expect(session.advance(ids, { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' });
     expect(performance.now() - due).toBeLessThan(300);
-    expect(session.ids.length % 64).toBe(0);
+    expect(session.ids.length % 8).toBe(0); // whole chunks: 64 tokens, or fewer on a busy machine
     expect(session.ids.length).toBeLessThan(4096);
     await model.dispose();
   });

@@ -1,9 +1,10 @@
 import { basename, resolve } from 'node:path';
-import type { LanguageModel, Session } from '@phiblocks/runtime';
+import { cacheBytesPerStep, type LanguageModel, type Session, weightBytesPerToken } from '@phiblocks/runtime';
 import { openCheckpoint } from '@phiblocks/runtime/node';
-import type { Backend } from '@phiblocks/tensor';
+import type { Backend, CacheFormat, WeightMatrix } from '@phiblocks/tensor';
+import { isWeightFormat, type ModelConfig } from '@phiblocks/weights';
 import { Command } from 'commander';
-import { type BackendOptions, backendOptions, loadForCommand } from '../load-model.ts';
+import { type BackendOptions, backendOptions, kvCacheOption, loadForCommand } from '../load-model.ts';
 import { createInterrupt, createProgress, print } from '../terminal.ts';
 import { wholeNumber } from '../usage-error.ts';
 
@@ -32,8 +33,13 @@ interface Measurement {
   readonly peakMemoryMb: number;
   /** Reading the memory of all weights once, on all threads; null on a backend that cannot tell. */
   readonly bandwidthGbPerSecond: number | null;
-  /** Bytes of weights that a token needs, times decoded tokens per second, over the bandwidth. */
+  /** Bytes that a token reads (the two below), times decoded tokens per second, over the bandwidth. */
   readonly shareOfBandwidth: number | null;
+  readonly kvCache: CacheFormat;
+  /** Weights as they lie in memory: of the experts those that a token is sent to, of the embedding one row. */
+  readonly weightBytesPerToken: number;
+  /** Keys and values that are seen, the mean over the decoded tokens. */
+  readonly cacheBytesPerToken: number;
 }
 
 export function benchCommand(): Command {
@@ -43,6 +49,7 @@ export function benchCommand(): Command {
     .option('--prompt-tokens <n>', 'length of the prompt', wholeNumber(1), 128)
     .option('--decode-tokens <n>', 'tokens to write', wholeNumber(1), 32)
     .option('--context <n>', 'tokens in the cache before the first that is written', wholeNumber(1), 64)
+    .addOption(kvCacheOption())
     .option('--json', 'print one JSON object and nothing else');
   for (const option of backendOptions()) command.addOption(option);
   return command.action(bench);
@@ -80,9 +87,13 @@ async function bench(flags: BenchFlags): Promise<void> {
     });
 
     const decodeTokensPerSecond = flags.decodeTokens / decodeSeconds;
-    const bandwidth = bytesPerSecond(model.network.backend);
-    const share = bandwidth && ((await weightBytesPerToken(flags.model)) * decodeTokensPerSecond) / bandwidth;
+    const { backend } = model.network;
+    const bandwidth = bytesPerSecond(backend);
+    const weightBytes = await weightBytesOf(flags.model, backend);
     const report = model.backendReport();
+    const kvCache = report.backend === 'wasm' ? (flags.kvCache ?? 'f32') : 'f32';
+    const cacheBytes = meanCacheBytes(model.config, flags, kvCache);
+    const share = bandwidth && ((weightBytes + cacheBytes) * decodeTokensPerSecond) / bandwidth;
     const measurement: Measurement = {
       model: basename(resolve(flags.model)),
       backend: report.backend,
@@ -95,6 +106,9 @@ async function bench(flags: BenchFlags): Promise<void> {
       peakMemoryMb: rounded((process.resourceUsage().maxRSS * 1024) / 1e6),
       bandwidthGbPerSecond: bandwidth === null ? null : rounded(bandwidth / 1e9),
       shareOfBandwidth: share === null ? null : rounded(share),
+      kvCache,
+      weightBytesPerToken: Math.round(weightBytes),
+      cacheBytesPerToken: Math.round(cacheBytes),
     };
     progress.end();
     await print(flags.json ? `${JSON.stringify(measurement)}\n` : tableOf(measurement));
@@ -122,6 +136,7 @@ async function withSession<Result>(model: LanguageModel, use: (session: Session)
 /** A backend that can read the memory of its weights and do nothing else, as the one on WebAssembly can. */
 interface StreamingBackend extends Backend {
   streamWeights(): { sizeInBytes: number; elapsedMs: number };
+  weightSizeInBytes(matrix: Pick<WeightMatrix, 'format' | 'shape'>): number;
 }
 
 function canStream(backend: Backend): backend is StreamingBackend {
@@ -138,19 +153,23 @@ function bytesPerSecond(backend: Backend): number | null {
   return rates.sort((a, b) => a - b)[2]!;
 }
 
-/** All tensors but the embedding, of which a token needs one row, unless it is the head too. */
-async function weightBytesPerToken(path: string): Promise<number> {
+/** As they lie in memory where the backend says so, else as in the file. */
+async function weightBytesOf(path: string, backend: Backend): Promise<number> {
   const checkpoint = await openCheckpoint(path);
   try {
-    const { config, weights } = checkpoint;
-    let bytes = 0;
-    for (const { name, sizeInBytes } of weights.tensors.values()) {
-      if (name !== 'model.embed_tokens.weight' || config.tieWordEmbeddings) bytes += sizeInBytes;
-    }
-    return bytes;
+    return weightBytesPerToken(checkpoint, ({ format, shape, sizeInBytes }) => {
+      if (!canStream(backend) || shape.length !== 2 || !isWeightFormat(format)) return sizeInBytes;
+      return backend.weightSizeInBytes({ format, shape: [shape[0]!, shape[1]!] });
+    });
   } finally {
     await checkpoint.close();
   }
+}
+
+function meanCacheBytes(config: ModelConfig, { context, decodeTokens }: BenchFlags, format: CacheFormat): number {
+  let sum = 0;
+  for (let i = 1; i <= decodeTokens; i++) sum += cacheBytesPerStep(config, context + i, format);
+  return sum / decodeTokens;
 }
 
 function secondsSince(started: number): number {
@@ -166,6 +185,7 @@ function tableOf(measurement: Measurement): string {
   const rows: [string, string][] = [
     ['model', measurement.model],
     ['backend', [measurement.backend, measurement.simd, `${measurement.threads} thread(s)`].filter(Boolean).join(', ')],
+    ['cache', measurement.kvCache],
     ['prompt', `${measurement.prefillTokensPerSecond} tokens/s`],
     ['decode', `${measurement.decodeTokensPerSecond} tokens/s`],
     ['load', `${measurement.loadSeconds} s`],

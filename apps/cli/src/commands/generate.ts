@@ -1,7 +1,7 @@
 import type { GenerateOptions, GenerationEnd } from '@phiblocks/runtime';
 import { Command } from 'commander';
 import { expandImages, type ImageFlags, idsOption, imageOption, readImages } from '../images.ts';
-import { type BackendOptions, backendOptions, loadForCommand, shortBackend } from '../load-model.ts';
+import { type BackendOptions, backendOptions, kvCacheOption, loadForCommand, shortBackend } from '../load-model.ts';
 import { createInterrupt, createProgress, note, print } from '../terminal.ts';
 import { type ImagePlace, number, repeated, UsageError, wholeNumber } from '../usage-error.ts';
 
@@ -50,6 +50,7 @@ export function generateCommand(): Command {
       '--prompt-lookup',
       'guess tokens from the text so far: the same greedy text in fewer passes where it repeats itself',
     )
+    .addOption(kvCacheOption())
     .option('--json', 'print one JSON object at the end and nothing else');
   for (const option of backendOptions()) command.addOption(option);
   return command.action(async (flags: GenerateFlags) => generate(flags));

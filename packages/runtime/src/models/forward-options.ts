@@ -22,7 +22,7 @@ export interface ForwardOptions {
   readonly rotateOnRead?: boolean | undefined;
   /** The images among the tokens, for models that see images. Their ids are negative. */
   readonly images?: readonly ImageRows[] | undefined;
-  /** Awaited before each layer: the place to step aside for other work and, by throwing, to stop. */
+  /** Awaited before each layer and before its MLP: the place to step aside for other work and, by throwing, to stop. */
   readonly betweenLayers?: (() => Promise<void>) | undefined;
   /**
    * Shows every named intermediate, for example `hidden.3` or `layers.0.qkvProj`. The handle may be read until the

@@ -101,6 +101,7 @@ export async function forwardPhiMoe(
       const attended = observe(`layers.${index}.oProj`, selfAttention(ops, input)); //            [T, C]
       hidden = ops.add(hidden, attended);
 
+      await betweenLayers?.();
       const normedAgain = ops.layerNorm(hidden, norm2.weight, norm2.bias, epsilon); //            [T, C]
       observe(`layers.${index}.postAttentionLayernorm`, normedAgain);
       const routing = observeRouting(

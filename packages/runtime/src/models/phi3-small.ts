@@ -67,11 +67,11 @@ export const phi3SmallSelfAttention: Phi3SmallSelfAttention = (ops, { config, la
 };
 
 /** Layer N, counted from 0, is dense when N + 1 is a multiple of the configured number: layers 1, 3, … as published. */
-function isDense({ denseAttentionEveryNLayers: every }: Phi3SmallConfig, index: number): boolean {
+export function isDense({ denseAttentionEveryNLayers: every }: Phi3SmallConfig, index: number): boolean {
   return every !== undefined && (index + 1) % every === 0;
 }
 
-function blockSparsePatternOf(config: Phi3SmallConfig) {
+export function blockSparsePatternOf(config: Phi3SmallConfig) {
   return createBlockSparsePattern({
     blockSize: config.blocksparseBlockSize,
     numLocalBlocks: config.blocksparseNumLocalBlocks,
@@ -116,6 +116,7 @@ export async function forwardPhi3Small(
       const attended = observe(`layers.${index}.dense`, selfAttention(ops, input)); //            [T, C]
       hidden = ops.add(hidden, attended);
 
+      await betweenLayers?.();
       const normedAgain = ops.layerNorm(hidden, norm2.weight, norm2.bias, epsilon); //            [T, C]
       observe(`layers.${index}.postAttentionLayernorm`, normedAgain);
       const up = observe(`layers.${index}.upProj`, ops.linear(normedAgain, upProj.weight, upProj.bias)); // [T, 2I]

@@ -100,6 +100,7 @@ export async function forwardPhi3(
       const attended = observe(`layers.${index}.oProj`, selfAttention(ops, input)); //            [T, C]
       hidden = ops.add(hidden, attended);
 
+      await betweenLayers?.();
       const normedAgain = ops.rmsNorm(hidden, layer.postAttentionLayernorm, config.rmsNormEps); // [T, C]
       observe(`layers.${index}.postAttentionLayernorm`, normedAgain);
       const gated = ops.gatedActivation(ops.linear(normedAgain, layer.gateUpProj), 'swiglu'); //  [T, I]
