@@ -2,53 +2,32 @@
 // the published weights. Its text means nothing. Run `npm run build` first; write outside the repository.
 //
 //   node tools/synthetic/make-checkpoint.mjs --shape phi-3-mini --format q4_0 --out FILE.gguf [--seed N]
-//   node tools/synthetic/make-checkpoint.mjs --shape eighth --format f16 --out DIRECTORY [--seed N]
+//   node tools/synthetic/make-checkpoint.mjs --shape eighth --format f16 --out DIRECTORY [--seed N] [--layers N] [--narrow N]
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { phi3TensorPlan } from '../../packages/runtime/dist/index.js';
+import {
+  phi3SmallTensorPlan,
+  phi3TensorPlan,
+  phi3VisionTensorPlan,
+  phiMoeTensorPlan,
+} from '../../packages/runtime/dist/index.js';
 import { float32ToBfloat16, float32ToFloat16 } from '../../packages/tensor/dist/index.js';
-import { ggufTensorName, parsePhi3Config, writeSafetensors } from '../../packages/weights/dist/index.js';
+import {
+  ggufMetadataOf,
+  ggufTensorName,
+  parsePhi3Config,
+  writeSafetensors,
+} from '../../packages/weights/dist/index.js';
+import { cutShape, shapes } from './shapes.mjs';
 
-const published = {
-  architectures: ['Phi3ForCausalLM'],
-  model_type: 'phi3',
-  hidden_act: 'silu',
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  rope_scaling: null,
-  vocab_size: 32064,
-  max_position_embeddings: 4096,
-  original_max_position_embeddings: 4096,
-  sliding_window: 2047,
-  tie_word_embeddings: false,
-  bos_token_id: 1,
-  eos_token_id: 2,
+const tensorPlans = {
+  phi3: phi3TensorPlan,
+  phi3small: phi3SmallTensorPlan,
+  phimoe: phiMoeTensorPlan,
+  phi3_v: phi3VisionTensorPlan,
 };
-
-/**
- * Sizes from `config.json` of the published checkpoints (microsoft/Phi-3-mini-4k-instruct, Phi-3-medium-4k-instruct). Those for
- * 128k have the same tensors and other positions. `eighth` has an eighth of the weights of phi-3-mini's layers, `tiny` is for tests.
- */
-const shapes = new Map(
-  Object.entries({
-    'phi-3-mini': sizes(32, 3072, 8192, 32, 32),
-    'phi-3-medium': sizes(40, 5120, 17920, 40, 10),
-    eighth: { ...sizes(8, 1536, 4096, 16, 16), sliding_window: null },
-    tiny: { ...sizes(2, 256, 512, 4, 2), vocab_size: 512, max_position_embeddings: 256, sliding_window: null },
-  }),
-);
-
-function sizes(layers, hiddenSize, intermediateSize, heads, keyValueHeads) {
-  return {
-    num_hidden_layers: layers,
-    hidden_size: hiddenSize,
-    intermediate_size: intermediateSize,
-    num_attention_heads: heads,
-    num_key_value_heads: keyValueHeads,
-  };
-}
 
 /**
  * How a block of each format is made finite: random bytes, with float16 scales at these offsets. `spread` is the root mean
@@ -73,7 +52,7 @@ const floatFormats = new Map(
 const pieceSize = 8 * 2 ** 20;
 
 /** Writes the checkpoint; `log` is told what is done. */
-export async function makeCheckpoint({ shape, format, out, seed = 1, log = () => {} }) {
+export async function makeCheckpoint({ shape, format, out, seed = 1, layers, narrow, log = () => {} }) {
   const given = shapes.get(shape);
   if (!given) throw new RangeError(`--shape must be one of ${[...shapes.keys()].join(', ')}, not ${shape}`);
   const wanted = String(format).toUpperCase();
@@ -86,15 +65,36 @@ export async function makeCheckpoint({ shape, format, out, seed = 1, log = () =>
   }
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new RangeError(`--seed must be a whole number from 0 up, not ${seed}`);
-  const config = { ...published, ...given };
+  const config = cutShape(given, { layers, narrow });
+  if (isGguf && config.model_type !== 'phi3' && config.model_type !== 'phimoe') {
+    throw new RangeError(`GGUF has no architecture for ${shape}: give a directory as --out`);
+  }
   const parsed = parsePhi3Config(new TextEncoder().encode(JSON.stringify(config)));
-  const tensors = [...phi3TensorPlan(parsed)].map(([name, tensorShape]) => {
-    // Vectors are float32, as llama.cpp's converter has them.
-    const stored = tensorShape.length === 1 && isGguf ? 'F32' : wanted;
-    return { name, shape: [...tensorShape], format: stored, sizeInBytes: sizeOf(stored, tensorShape) };
+  const plan = [...tensorPlans[config.model_type](parsed)].map(([name, tensorShape]) => ({
+    name,
+    shape: [...tensorShape],
+  }));
+  const tensors = (isGguf ? ggufTensors(plan) : plan).map(({ name, shape: tensorShape, parts }) => {
+    // Vectors are float32, as llama.cpp's converter has them, and so are routers.
+    const isFloat32 = isGguf && (tensorShape.length === 1 || name.includes('ffn_gate_inp'));
+    const stored = isFloat32 ? 'F32' : wanted;
+    return { name, parts, shape: tensorShape, format: stored, sizeInBytes: sizeOf(stored, tensorShape) };
   });
   const write = isGguf ? writeGguf : writeDirectory;
   await write({ config, parsed, tensors, out, seed, log });
+}
+
+/** Under the names of GGUF, which has the experts of a layer in one tensor `[experts, out, in]`; `parts` are the checkpoint's. */
+function ggufTensors(plan) {
+  const named = new Map();
+  for (const part of plan) {
+    const name = ggufTensorName(part.name);
+    named.set(name, [...(named.get(name) ?? []), part]);
+  }
+  return [...named].map(([name, parts]) => {
+    const isExperts = parts[0].name.includes('.experts.');
+    return { name, parts, shape: isExperts ? [parts.length, ...parts[0].shape] : parts[0].shape };
+  });
 }
 
 function sizeOf(format, shape) {
@@ -109,15 +109,18 @@ function sizeOf(format, shape) {
 function* tensorBytes({ name, shape, format }, seed) {
   const random = createRandom(name, seed);
   const total = sizeOf(format, shape);
-  const isNorm = shape.length === 1;
+  const isVector = shape.length === 1;
+  const isBias = isVector && name.endsWith('.bias');
+  const isEmbedding = name === 'model.embed_tokens.weight';
+  const columns = name.includes('patch_embedding') ? shape.slice(1).reduce((a, b) => a * b, 1) : shape.at(-1);
   // Rows that keep the size of what they are multiplied with; norms near 1; embeddings that the layers do not drown.
-  const spread = isNorm ? 0.1 : name === 'model.embed_tokens.weight' ? 1 : 1 / Math.sqrt(shape.at(-1));
+  const spread = isVector ? 0.1 : isEmbedding ? 1 : 1 / Math.sqrt(columns);
   const block = blockFormats.get(format);
   const unit = block ? block.bytes : floatFormats.get(format).bytes;
   const whole = Math.floor(pieceSize / (4 * unit)) * 4 * unit; // words of 4 bytes and whole blocks
   const buffer = new Uint32Array(Math.ceil(Math.min(whole, total) / 4));
   const scales = block && scaleTable(spread / block.spread, block.minimum);
-  const values = block ? undefined : valueTable(format, spread, isNorm ? 1 : 0);
+  const values = block ? undefined : valueTable(format, spread, isVector && !isBias ? 1 : 0);
   for (let done = 0; done < total; done += whole) {
     const piece = new Uint8Array(buffer.buffer, 0, Math.min(whole, total - done));
     if (block) {
@@ -197,36 +200,28 @@ async function writeGguf({ parsed, tensors, out, seed, log }) {
   const tokens = vocabulary(parsed.vocabSize);
   const types = tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < firstPiece ? 6 : 1)); // unknown, control, byte, normal
   const header = new GgufHeader();
-  const metadata = [
-    ['general.architecture', 'text', 'phi3'],
-    ['general.name', 'text', `synthetic, seed ${seed}`],
-    ['phi3.context_length', 'uint32', parsed.maxPositionEmbeddings],
-    ['phi3.embedding_length', 'uint32', parsed.hiddenSize],
-    ['phi3.feed_forward_length', 'uint32', parsed.intermediateSize],
-    ['phi3.block_count', 'uint32', parsed.numHiddenLayers],
-    ['phi3.attention.head_count', 'uint32', parsed.numAttentionHeads],
-    ['phi3.attention.head_count_kv', 'uint32', parsed.numKeyValueHeads],
-    ['phi3.attention.layer_norm_rms_epsilon', 'float32', parsed.rmsNormEps],
-    ['phi3.attention.sliding_window', 'uint32', parsed.slidingWindow ?? 0],
-    ['phi3.rope.dimension_count', 'uint32', parsed.headDim],
-    ['phi3.rope.freq_base', 'float32', parsed.ropeTheta],
-    ['phi3.rope.scaling.original_context_length', 'uint32', parsed.originalMaxPositionEmbeddings],
-    ['tokenizer.ggml.model', 'text', 'llama'],
-    ['tokenizer.ggml.tokens', 'texts', tokens],
-    ['tokenizer.ggml.scores', 'float32s', tokens.map((_, id) => (id < firstPiece ? 0 : firstPiece - id))],
-    ['tokenizer.ggml.token_type', 'int32s', types],
-    ['tokenizer.ggml.bos_token_id', 'uint32', 1],
-    ['tokenizer.ggml.eos_token_id', 'uint32', 2],
-    ['tokenizer.ggml.add_bos_token', 'bool', true],
-  ];
+  const { metadata: described, tensors: factors } = ggufMetadataOf(parsed, {
+    name: `synthetic, seed ${seed}`,
+    vocabulary: {
+      model: 'llama',
+      tokens,
+      scores: Float32Array.from(tokens, (_, id) => (id < firstPiece ? 0 : firstPiece - id)),
+      tokenTypes: Int32Array.from(types),
+      bosTokenId: 1,
+      eosTokenId: 2,
+      addBosToken: true,
+    },
+  });
+  const metadata = [...described].map(([key, { type, value }]) => [key, type, value]);
+  const listed = [...tensors, ...factors.map((tensor) => ({ ...tensor, sizeInBytes: tensor.bytes.length }))];
   header.bytes(new TextEncoder().encode('GGUF'));
   header.uint32(3);
-  header.uint64(tensors.length);
+  header.uint64(listed.length);
   header.uint64(metadata.length);
   for (const [key, type, value] of metadata) header.entry(key, type, value);
   let offset = 0;
-  for (const { name, shape, format, sizeInBytes } of tensors) {
-    header.text(ggufTensorName(name));
+  for (const { name, shape, format, sizeInBytes } of listed) {
+    header.text(name);
     header.uint32(shape.length);
     for (const size of [...shape].reverse()) header.uint64(size);
     header.uint32((blockFormats.get(format) ?? floatFormats.get(format)).id);
@@ -236,10 +231,13 @@ async function writeGguf({ parsed, tensors, out, seed, log }) {
   header.bytes(new Uint8Array(align(header.length) - header.length));
   await writeWhole(out, async (write) => {
     for (const part of header.parts) await write(part);
-    for (const [index, tensor] of tensors.entries()) {
-      for (const piece of tensorBytes(tensor, seed)) await write(piece);
+    for (const [index, tensor] of listed.entries()) {
+      for (const part of tensor.parts ?? []) {
+        for (const piece of tensorBytes({ ...part, format: tensor.format }, seed)) await write(piece);
+      }
+      if (tensor.bytes) await write(tensor.bytes);
       await write(new Uint8Array(align(tensor.sizeInBytes) - tensor.sizeInBytes));
-      log(`${index + 1} of ${tensors.length} tensors`);
+      log(`${index + 1} of ${listed.length} tensors`);
     }
   });
 }
@@ -287,15 +285,15 @@ class GgufHeader {
     } else if (type === 'bool') {
       this.uint32(7);
       this.bytes(new Uint8Array([value ? 1 : 0]));
-    } else if (type === 'text') {
+    } else if (type === 'string') {
       this.uint32(8);
       this.text(value);
-    } else if (type === 'texts') {
+    } else if (type === 'string[]') {
       this.array(8, value);
       for (const text of value) this.text(text);
     } else {
-      this.array(type === 'float32s' ? 6 : 5, value);
-      const numbers = type === 'float32s' ? Float32Array.from(value) : Int32Array.from(value);
+      this.array(type === 'float32[]' ? 6 : 5, value);
+      const numbers = type === 'float32[]' ? Float32Array.from(value) : Int32Array.from(value);
       this.bytes(new Uint8Array(numbers.buffer));
     }
   }
@@ -332,7 +330,10 @@ async function writeDirectory({ config, tensors, out, seed, log }) {
   const totalSize = tensors.reduce((sum, tensor) => sum + tensor.sizeInBytes, 0);
   const index = { metadata: { total_size: totalSize }, weight_map: map };
   await writeFile(join(out, 'model.safetensors.index.json'), JSON.stringify(index, null, 2));
-  await writeFile(join(out, 'tokenizer.json'), JSON.stringify(tokenizerJson(config.vocab_size)));
+  // Phi-3-small brings its tokenizer as a list of 100,256 ranks, which is not a matter of shape.
+  if (config.model_type !== 'phi3small') {
+    await writeFile(join(out, 'tokenizer.json'), JSON.stringify(tokenizerJson(config.vocab_size)));
+  }
   await writeFile(join(out, 'config.json'), JSON.stringify(config, null, 2));
 }
 
@@ -415,12 +416,15 @@ async function writeWhole(path, produce) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const text = { type: 'string' };
-  const { values } = parseArgs({ options: { shape: text, format: text, out: text, seed: text } });
-  const { shape, format, out, seed = '1' } = values;
+  const { values } = parseArgs({
+    options: { shape: text, format: text, out: text, seed: text, layers: text, narrow: text },
+  });
+  const { shape, format, out, seed = '1', layers, narrow = '1' } = values;
   try {
     if (!shape || !format || !out) throw new RangeError('--shape, --format and --out are needed');
     const log = (message) => process.stderr.isTTY && process.stderr.write(`\r${message} `);
-    await makeCheckpoint({ shape, format, out, seed: Number(seed), log });
+    const cut = { layers: layers === undefined ? undefined : Number(layers), narrow: Number(narrow) };
+    await makeCheckpoint({ shape, format, out, seed: Number(seed), ...cut, log });
   } catch (error) {
     process.stderr.write(`make-checkpoint: ${error.message}\n`);
     process.exitCode = 1;

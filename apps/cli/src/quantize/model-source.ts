@@ -1,6 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { type Checkpoint, chatTemplateSource, familyMember, phi3TensorPlan } from '@phiblocks/runtime';
+import {
+  type Checkpoint,
+  chatTemplateSource,
+  familyMember,
+  phi3TensorPlan,
+  phiMoeTensorPlan,
+} from '@phiblocks/runtime';
 import { openCheckpoint } from '@phiblocks/runtime/node';
 import { Phi3Error } from '@phiblocks/tensor';
 import {
@@ -25,6 +31,8 @@ export interface SourceTensor {
   readonly stored: StoredTensor;
   /** Undefined where GGUF has no name for it. */
   readonly ggufName: string | undefined;
+  /** Which expert of its layer, where the checkpoint has each in tensors of its own. */
+  readonly expert?: number | undefined;
   /** By which importance is kept; undefined where a checkpoint has no name for it. */
   readonly checkpointName: string | undefined;
 }
@@ -86,7 +94,12 @@ async function openGgufSource(path: string): Promise<ModelSource> {
 async function openDirectorySource(path: string, checkpoint: Checkpoint): Promise<ModelSource> {
   const { config, weights } = checkpoint;
   // Only where the class is known it is known which tensors belong to it.
-  const plan = config.modelType === 'phi3' ? phi3TensorPlan(config) : undefined;
+  const plan =
+    config.modelType === 'phi3'
+      ? phi3TensorPlan(config)
+      : config.modelType === 'phimoe'
+        ? phiMoeTensorPlan(config)
+        : undefined;
   const leftOut = [...weights.tensors.keys()].filter((name) => plan !== undefined && !plan.has(name));
   return {
     path,
@@ -96,7 +109,13 @@ async function openDirectorySource(path: string, checkpoint: Checkpoint): Promis
     weights,
     tensors: [...weights.tensors.values()].map((stored) => {
       const ggufName = leftOut.includes(stored.name) ? undefined : ggufTensorName(stored.name);
-      return { stored, ggufName, checkpointName: stored.name };
+      const expert = /\.experts\.(\d+)\./.exec(stored.name)?.[1];
+      return {
+        stored,
+        ggufName,
+        expert: expert === undefined ? undefined : Number(expert),
+        checkpointName: stored.name,
+      };
     }),
     async ggufMetadata(fileType) {
       const missing = [...(plan?.keys() ?? [])].filter((name) => !weights.tensors.has(name));
@@ -114,7 +133,7 @@ async function openDirectorySource(path: string, checkpoint: Checkpoint): Promis
           : tokenizerConfig && chatTemplateSource(tokenizerConfig),
       });
     },
-    leftOut: leftOut.map((name) => `${name} is left out: a Phi-3 model has no such tensor`),
+    leftOut: leftOut.map((name) => `${name} is left out: the model has no such tensor`),
     close: () => checkpoint.close(),
   };
 }

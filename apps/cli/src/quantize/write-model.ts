@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { chooseFormat, type FormatChoice } from '@phiblocks/quantization';
-import { Phi3Error } from '@phiblocks/tensor';
+import { Phi3Error, type WeightFormat } from '@phiblocks/tensor';
 import {
   type GgufTensorToWrite,
   type SafetensorsDtype,
@@ -31,8 +31,10 @@ export interface WriteOptions {
 }
 
 interface PlannedTensor {
-  readonly source: SourceTensor;
+  /** One, or the experts of a layer in order: GGUF has them in one tensor `[experts, out, in]`. */
+  readonly sources: readonly SourceTensor[];
   readonly name: string;
+  readonly shape: readonly number[];
   readonly choice: FormatChoice;
   readonly numWeights: number;
 }
@@ -49,9 +51,8 @@ export async function writeModel(
   const totals = { squaredError: 0, weights: 0, done: 0 };
   const allWeights = plan.reduce((sum, { numWeights }) => sum + numWeights, 0);
   const progress = createProgress(`Quantizing to ${target.label}`);
-  const bytesOf = (planned: PlannedTensor) => async (): Promise<Uint8Array> => {
-    const { stored, checkpointName } = planned.source;
-    const { bytes, squaredError } = await convertTensor(source.weights, stored, planned.choice.format, {
+  const convert = async ({ stored, checkpointName }: SourceTensor, format: WeightFormat): Promise<Uint8Array> => {
+    const { bytes, squaredError } = await convertTensor(source.weights, stored, format, {
       importance: checkpointName === undefined ? undefined : options.importance.get(checkpointName),
       signal: options.signal,
       onProgress(weights) {
@@ -61,17 +62,28 @@ export async function writeModel(
     });
     if (stored.shape.length >= 2) {
       totals.squaredError += squaredError;
-      totals.weights += planned.numWeights;
+      totals.weights += stored.shape.reduce((product, size) => product * size, 1);
     }
     return bytes;
   };
+  const bytesOf =
+    ({ sources, shape, choice }: PlannedTensor) =>
+    async (): Promise<Uint8Array> => {
+      if (sources.length === 1) return convert(sources[0]!, choice.format);
+      const whole = new Uint8Array(weightSizeInBytes(choice.format, shape));
+      let next = 0;
+      for (const expert of sources) {
+        const bytes = await convert(expert, choice.format);
+        whole.set(bytes, next);
+        next += bytes.length;
+      }
+      return whole;
+    };
   try {
     const sizeInBytes = isGguf
       ? await writeGguf(source, target, out, plan, bytesOf)
       : await writeDirectory(source, target, out, plan, bytesOf);
-    const tensorBytes = plan.reduce((sum, { source: { stored }, choice }) => {
-      return sum + weightSizeInBytes(choice.format, stored.shape);
-    }, 0);
+    const tensorBytes = plan.reduce((sum, { shape, choice }) => sum + weightSizeInBytes(choice.format, shape), 0);
     return {
       sizeInBytes,
       choices: plan.map(({ choice }) => choice),
@@ -100,22 +112,22 @@ export async function expectFree(out: string, force: boolean): Promise<void> {
 }
 
 function planTensors(source: ModelSource, target: Target, isGguf: boolean): PlannedTensor[] {
-  return source.tensors.flatMap((tensor) => {
-    const { stored, ggufName } = tensor;
-    const name = isGguf ? ggufName : stored.name;
-    if (name === undefined) return [];
+  const byName = new Map<string, SourceTensor[]>();
+  for (const tensor of source.tensors) {
+    const name = isGguf ? tensor.ggufName : tensor.stored.name;
+    if (name !== undefined) byName.set(name, [...(byName.get(name) ?? []), tensor]);
+  }
+  return [...byName].map(([name, found]) => {
+    const sources = found.sort((a, b) => (a.expert ?? 0) - (b.expert ?? 0));
+    const { shape: one } = sources[0]!.stored;
+    const shape = sources[0]!.expert === undefined || !isGguf ? one : [sources.length, ...one];
     const layer = /^(?:blk|model\.layers)\.(\d+)\./.exec(name)?.[1];
     // A tied embedding is the output matrix, and gets its bits, as in llama.cpp.
     const role = source.isTied && name === 'token_embd.weight' ? 'output.weight' : name;
-    const chosen = chooseFormat(
-      target.recipe,
-      role,
-      stored.shape,
-      layer === undefined ? undefined : Number(layer),
-      source.numLayers,
-    );
-    const numWeights = stored.shape.reduce((product, size) => product * size, 1);
-    return [{ source: tensor, name, choice: { ...chosen, tensor: name }, numWeights }];
+    const layerIndex = layer === undefined ? undefined : Number(layer);
+    const chosen = chooseFormat(target.recipe, role, shape, layerIndex, source.numLayers);
+    const numWeights = shape.reduce((product, size) => product * size, 1);
+    return { sources, name, shape, choice: { ...chosen, tensor: name }, numWeights };
   });
 }
 
@@ -130,8 +142,8 @@ async function writeGguf(
 ): Promise<number> {
   const { metadata, tensors: extra } = await source.ggufMetadata(target.label);
   const tensors = plan.map((planned): GgufTensorToWrite => {
-    const { name, choice, source: tensor } = planned;
-    return { name, format: choice.format, shape: tensor.stored.shape, bytes: bytesOf(planned) };
+    const { name, choice, shape } = planned;
+    return { name, format: choice.format, shape, bytes: bytesOf(planned) };
   });
   return writeGgufFile(out, { metadata, tensors: [...extra, ...tensors] });
 }
@@ -162,9 +174,9 @@ async function writeDirectory(
   await mkdir(temporary);
   try {
     const tensors = plan.map((planned): TensorToWrite => {
-      const { name, choice, source: tensor } = planned;
+      const { name, choice, shape } = planned;
       const dtype = choice.format as SafetensorsDtype; // float formats only; the command line sees to it
-      return { name, dtype, shape: tensor.stored.shape, bytes: bytesOf(planned) };
+      return { name, dtype, shape, bytes: bytesOf(planned) };
     });
     const options = { metadata: { format: 'pt' } };
     const sizeInBytes = await writeSafetensorsFile(join(temporary, 'model.safetensors'), tensors, options);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describeWithShared, sharedPath } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
 import { configFromGguf } from '../config/config-from-gguf.ts';
-import type { Phi3Config } from '../config/model-config.ts';
+import type { Phi3Config, PhiMoeConfig } from '../config/model-config.ts';
 import { parsePhi3Config } from '../config/parse-phi3-config.ts';
 import { createByteSource } from '../create-byte-source.ts';
 import { openFileSource } from '../node/open-file-source.ts';
@@ -54,7 +54,21 @@ async function configBack(config: ReturnType<typeof parsePhi3Config>) {
   const bytes = new Uint8Array(4 * config.vocabSize * config.hiddenSize);
   const embedding = { name: 'token_embd.weight', format: 'F32', shape: [config.vocabSize, config.hiddenSize], bytes };
   const matrices = config.tieWordEmbeddings ? [embedding] : [embedding, { ...embedding, name: 'output.weight' }];
-  const file = encodeGguf({ metadata, tensors: [...matrices, ...tensors] });
+  // What a mixture of experts has is told from its tensors.
+  const zeros = (name: string, size: number) => ({
+    name,
+    format: 'F32' as const,
+    shape: [size],
+    bytes: new Uint8Array(4 * size),
+  });
+  const biases =
+    config.modelType === 'phimoe'
+      ? [
+          ...(config.attentionBias ? [zeros('blk.0.attn_q.bias', config.hiddenSize)] : []),
+          ...(config.lmHeadBias ? [zeros('output.bias', config.vocabSize)] : []),
+        ]
+      : [];
+  const file = encodeGguf({ metadata, tensors: [...matrices, ...biases, ...tensors] });
   return configFromGguf(await openGguf(createByteSource(file, 'back.gguf')));
 }
 
@@ -79,11 +93,43 @@ describe('ggufMetadataOf', () => {
     expect(await configBack(config)).toEqual({ ...config, ...withoutIds, rmsNormEps, warnings });
   });
 
+  it.each([
+    ['with biases', { attention_bias: true, lm_head_bias: true }],
+    ['without', {}],
+  ])('is the inverse of configFromGguf for a mixture of experts: %s', async (_, biases) => {
+    const experts = {
+      model_type: 'phimoe',
+      architectures: ['PhiMoEForCausalLM'],
+      num_local_experts: 4,
+      num_experts_per_tok: 2,
+    };
+    const { rope_scaling } = long('longrope');
+    const mscales = { ...rope_scaling, short_mscale: 1.243163121016122, long_mscale: 1.243163121016122 };
+    const source = { ...long('longrope'), ...experts, ...biases, rope_scaling: mscales };
+    const config = parsePhi3Config(json(source));
+    const back = await configBack(config);
+    // Ids come with the vocabulary; reals are kept as float32.
+    const mscale = Math.fround(1.243163121016122);
+    expect(back).toEqual({
+      ...config,
+      bosTokenId: undefined,
+      eosTokenIds: [],
+      padTokenId: undefined,
+      rmsNormEps: Math.fround(1e-5),
+      ropeScaling: { ...config.ropeScaling, shortMscale: mscale, longMscale: mscale },
+      warnings: back.warnings,
+    });
+    expect(ggufMetadataOf(config).metadata.get('phimoe.expert_count')).toEqual({ type: 'uint32', value: 4 });
+    expect(() => ggufMetadataOf({ ...config, routerJitterNoise: 0.1 } as PhiMoeConfig)).toThrow(
+      /CF_UNSUPPORTED.*jitter/,
+    );
+  });
+
   it('refuses what GGUF has no place for', () => {
     const mscales = { ...long('longrope').rope_scaling, short_mscale: 1.1, long_mscale: 1.3 };
     const config = parsePhi3Config(json({ ...long('longrope'), rope_scaling: mscales }));
     expect(() => ggufMetadataOf(config)).toThrow(/CF_UNSUPPORTED .*long_mscale/);
-    expect(() => ggufMetadataOf({ ...config, modelType: 'phimoe' } as never)).toThrow(/CF_MODEL_TYPE/);
+    expect(() => ggufMetadataOf({ ...config, modelType: 'phi3small' } as never)).toThrow(/CF_MODEL_TYPE/);
     expect(() => ggufMetadataOf(config, { nmae: 'x' } as never)).toThrow(/OPTION_UNKNOWN/);
     expect(() => ggufFileTypeId('Q3' as GgufFileType)).toThrow(/ARGUMENT ggufFileTypeId/);
   });

@@ -1,6 +1,6 @@
 import { encodeFloats, expectKnownOptions, Phi3Error } from '@phiblocks/tensor';
 import type { ConfigErrorCode } from '../config/error-codes.ts';
-import type { ModelConfig, Phi3Config } from '../config/model-config.ts';
+import type { ModelConfig, Phi3Config, PhiMoeConfig } from '../config/model-config.ts';
 import { type GgufFileType, ggufFileTypeId } from './gguf-file-type.ts';
 import type { TypedGgufValue } from './gguf-value.ts';
 import type { GgufVocabulary } from './gguf-vocabulary.ts';
@@ -25,15 +25,17 @@ export interface GgufModelMetadata {
 }
 
 /**
- * The metadata of a GGUF file of architecture `phi3`, as llama.cpp's converter writes it from the files of a checkpoint; the
- * inverse of {@link configFromGguf} and {@link ggufVocabulary}.
+ * The metadata of a GGUF file of architecture `phi3` or `phimoe`, as llama.cpp's converter writes it from the files of a
+ * checkpoint; the inverse of {@link configFromGguf} and {@link ggufVocabulary}. Where a configuration states an mscale, as
+ * that of Phi-3.5-MoE does, it is written as the attention factor; the converter loses it.
  *
- * Source: llama.cpp `conversion/phi.py` (once `convert_hf_to_gguf.py`), `Phi3MiniModel`; `gguf-py/gguf/vocab.py`.
+ * Source: llama.cpp `conversion/phi.py` (once `convert_hf_to_gguf.py`), `Phi3MiniModel` and `PhiMoeModel`;
+ * `gguf-py/gguf/vocab.py`.
  *
- * @param config - of Phi3ForCausalLM
+ * @param config - of Phi3ForCausalLM or PhiMoEForCausalLM
  * @returns metadata and the tensors of the factor lists
  * @throws Phi3Error `CF_MODEL_TYPE` for another model type; `CF_UNSUPPORTED` for two different mscales, for which GGUF has
- * one place; `OPTION_UNKNOWN`
+ * one place, and for a router jitter other than the published 0.01, for which it has none; `OPTION_UNKNOWN`
  * @throws ArgumentError `ARGUMENT` for an unknown file type
  * @example
  * const json = { model_type: 'phi3', hidden_size: 8, intermediate_size: 16, num_hidden_layers: 1,
@@ -45,10 +47,11 @@ export interface GgufModelMetadata {
 export function ggufMetadataOf(config: ModelConfig, options: GgufModelOptions = {}): GgufModelMetadata {
   expectKnownOptions('ggufMetadataOf', options, ['name', 'fileType', 'vocabulary', 'chatTemplate']);
   const { name, fileType, vocabulary, chatTemplate } = options;
-  if (config.modelType !== 'phi3') {
-    throw unsupported('CF_MODEL_TYPE', 'model_type', 'phi3', config.modelType);
+  if (config.modelType !== 'phi3' && config.modelType !== 'phimoe') {
+    throw unsupported('CF_MODEL_TYPE', 'model_type', 'phi3 or phimoe', config.modelType);
   }
-  const metadata = new Map<string, TypedGgufValue>([['general.architecture', { type: 'string', value: 'phi3' }]]);
+  const { modelType: architecture } = config;
+  const metadata = new Map<string, TypedGgufValue>([['general.architecture', { type: 'string', value: architecture }]]);
   const setText = (key: string, value: string | undefined): void => {
     if (value !== undefined) metadata.set(key, { type: 'string', value });
   };
@@ -61,27 +64,42 @@ export function ggufMetadataOf(config: ModelConfig, options: GgufModelOptions = 
   setText('general.type', 'model');
   setText('general.name', name);
   setSize('general.file_type', fileType && ggufFileTypeId(fileType));
-  setSize('phi3.context_length', config.maxPositionEmbeddings);
-  setSize('phi3.rope.scaling.original_context_length', config.originalMaxPositionEmbeddings);
-  setSize('phi3.embedding_length', config.hiddenSize);
-  setSize('phi3.feed_forward_length', config.intermediateSize);
-  setSize('phi3.block_count', config.numHiddenLayers);
-  setSize('phi3.attention.head_count', config.numAttentionHeads);
-  setSize('phi3.attention.head_count_kv', config.numKeyValueHeads);
+  setSize(`${architecture}.context_length`, config.maxPositionEmbeddings);
+  setSize(`${architecture}.rope.scaling.original_context_length`, config.originalMaxPositionEmbeddings);
+  setSize(`${architecture}.embedding_length`, config.hiddenSize);
+  setSize(`${architecture}.feed_forward_length`, config.intermediateSize);
+  setSize(`${architecture}.block_count`, config.numHiddenLayers);
+  setSize(`${architecture}.attention.head_count`, config.numAttentionHeads);
+  setSize(`${architecture}.attention.head_count_kv`, config.numKeyValueHeads);
   if (config.headDim * config.numAttentionHeads !== config.hiddenSize) {
-    setSize('phi3.attention.key_length', config.headDim);
-    setSize('phi3.attention.value_length', config.headDim);
+    setSize(`${architecture}.attention.key_length`, config.headDim);
+    setSize(`${architecture}.attention.value_length`, config.headDim);
   }
-  setReal('phi3.attention.layer_norm_rms_epsilon', config.rmsNormEps);
-  setSize('phi3.rope.dimension_count', Math.trunc(config.headDim * config.partialRotaryFactor));
-  setReal('phi3.rope.freq_base', config.ropeTheta);
-  setSize('phi3.attention.sliding_window', config.slidingWindow ?? 0); // 0 is how converters write "none"
-  if (config.ropeScaling !== undefined) setReal('phi3.rope.scaling.attn_factor', attentionFactor(config));
+  setReal(`${architecture}.attention.layer_norm_rms_epsilon`, config.rmsNormEps);
+  setSize(`${architecture}.rope.dimension_count`, Math.trunc(config.headDim * config.partialRotaryFactor));
+  setReal(`${architecture}.rope.freq_base`, config.ropeTheta);
+  setSize(`${architecture}.attention.sliding_window`, config.slidingWindow ?? 0); // 0 is how converters write "none"
+  if (config.ropeScaling !== undefined) setReal(`${architecture}.rope.scaling.attn_factor`, attentionFactor(config));
+  if (config.modelType === 'phimoe') {
+    if (config.routerJitterNoise !== publishedJitter) {
+      throw unsupported(
+        'CF_UNSUPPORTED',
+        'router_jitter_noise',
+        `${publishedJitter}, as readers assume`,
+        config.routerJitterNoise,
+      );
+    }
+    setSize(`${architecture}.expert_count`, config.numLocalExperts);
+    setSize(`${architecture}.expert_used_count`, config.numExpertsPerTok);
+  }
   setSize('general.quantization_version', 2);
   if (vocabulary !== undefined) addVocabulary(metadata, vocabulary);
   setText('tokenizer.chat_template', chatTemplate);
   return { metadata, tensors: factorTensors(config) };
 }
+
+/** `router_jitter_noise` of Phi-3.5-MoE's `config.json`. */
+const publishedJitter = 0.01;
 
 function addVocabulary(metadata: Map<string, TypedGgufValue>, vocabulary: GgufVocabulary): void {
   const set = (key: string, type: TypedGgufValue['type'], value: TypedGgufValue['value'] | undefined): void => {
@@ -104,7 +122,7 @@ function addVocabulary(metadata: Map<string, TypedGgufValue>, vocabulary: GgufVo
 }
 
 /** The formulas of the converter, or the one number that the configuration states instead. */
-function attentionFactor(config: Phi3Config): number {
+function attentionFactor(config: Phi3Config | PhiMoeConfig): number {
   const { type, shortMscale, longMscale } = config.ropeScaling!;
   if (shortMscale !== longMscale) {
     const got = `${shortMscale} and ${longMscale}`;
@@ -116,7 +134,7 @@ function attentionFactor(config: Phi3Config): number {
   return Math.sqrt(1 + Math.log(scale) / Math.log(config.originalMaxPositionEmbeddings));
 }
 
-function factorTensors({ ropeScaling }: Phi3Config): GgufTensorInMemory[] {
+function factorTensors({ ropeScaling }: Phi3Config | PhiMoeConfig): GgufTensorInMemory[] {
   if (ropeScaling === undefined) return [];
   const lists = [
     ['rope_factors_long.weight', ropeScaling.longFactor],
@@ -129,6 +147,7 @@ function factorTensors({ ropeScaling }: Phi3Config): GgufTensorInMemory[] {
 }
 
 function unsupported(code: ConfigErrorCode, key: string, expected: string, got: unknown): Phi3Error<ConfigErrorCode> {
-  const hint = 'Only Phi3ForCausalLM is written as GGUF';
+  const hint =
+    'GGUF has architectures for Phi3ForCausalLM and PhiMoEForCausalLM, and no place for some of their settings';
   return new Phi3Error({ code, function: 'ggufMetadataOf', argument: 'config', expected, got, where: { key }, hint });
 }
