@@ -13,7 +13,7 @@ const spins = 200_000;
 /** A waiting thread looks after the workers so often. */
 const lookMs = 50;
 /** Workers whose counts of finished pieces stand still for so long are lost: a piece takes milliseconds. */
-const lostAfterMs = 5_000;
+const lostAfterMs = 10_000;
 const pageSize = 65536;
 
 export interface MachineOptions {

@@ -156,7 +156,7 @@ describe('createWasmBackend', () => {
     const backend = await createWasmBackend({ threads: 2, createWorker });
     const started = performance.now();
     await expect(smallPass(backend)).rejects.toThrow(/^WORKER_LOST.*stopped answering/);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     await backend.dispose();
   });
 

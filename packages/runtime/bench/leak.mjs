@@ -21,5 +21,7 @@ for (let round = 0; round < 23; round++) {
 }
 // What is compiled and cached once is no leak.
 const [before, after] = [resident[2], resident.at(-1)];
-console.log(`resident after 3 rounds ${before.toFixed(1)} MB, after 23 ${after.toFixed(1)} MB: ${(after - before).toFixed(1)} MB more`);
+console.log(
+  `resident after 3 rounds ${before.toFixed(1)} MB, after 23 ${after.toFixed(1)} MB: ${(after - before).toFixed(1)} MB more`,
+);
 console.log(resident.map((megabytes) => megabytes.toFixed(0)).join(' '));
