@@ -123,8 +123,12 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
     for (let at = 0; at < body.byteLength && !response.destroyed; at += pieceInBytes) {
       const piece = body.subarray(at, at + pieceInBytes);
       await new Promise<void>((done) => {
-        response.once('close', done);
-        response.write(piece, () => done());
+        const go = (): void => {
+          response.off('close', go);
+          done();
+        };
+        response.on('close', go);
+        response.write(piece, go);
       });
       request.bytesSent += piece.byteLength;
       if (pauseMs > 0) await new Promise((done) => setTimeout(done, pauseMs));

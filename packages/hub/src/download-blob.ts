@@ -48,13 +48,16 @@ export async function downloadBlob(file: HubFile, context: DownloadContext): Pro
       await lock.expectHeld();
       if (fault === undefined) {
         await writeRecord(file, path, context);
-        await storage.move(path, blobPath);
         await storage.remove(`${cachePaths.blobs(repository)}/${partialEtagName(file.hash.digits)}`);
+        await storage.move(path, blobPath);
         if (attempt > 0) await storage.remove(quarantine);
         return 'network';
       }
-      await storage.move(path, quarantine);
-      if (attempt > 0) throw integrityError(file, fault, storage.pathOf(quarantine) ?? quarantine);
+      // Nothing was kept of a body that could not be the file by its length alone.
+      const isKept = (await storage.sizeOf(path)) !== undefined;
+      if (isKept) await storage.move(path, quarantine);
+      if (attempt > 0)
+        throw integrityError(file, fault, isKept ? (storage.pathOf(quarantine) ?? quarantine) : undefined);
     }
   } finally {
     await lock.release();
@@ -84,15 +87,24 @@ async function claimPartial(file: HubFile, { storage, repository }: DownloadCont
 async function fillPartial(file: HubFile, path: string, context: DownloadContext): Promise<string | undefined> {
   const { storage, createHash, signal } = context;
   const partial = await storage.openPartial(path);
+  let filledUp = false;
   try {
     if (partial.sizeInBytes > file.sizeInBytes) await partial.clear();
     await expectSpace(file, partial, storage);
     const download = new BlobDownload(file, partial, context);
     const hash = beginContentHash(createHash, file.hash.kind, file.sizeInBytes);
     await hashFrom(hash, partial, partial.sizeInBytes, signal);
-    return await download.run(hash);
+    return await download.run(hash).catch(async (error) => {
+      filledUp = isFull(error);
+      throw filledUp ? await diskFull(file, file.sizeInBytes - partial.sizeInBytes, storage, error) : error;
+    });
   } finally {
-    await partial.close();
+    const isEmpty = partial.sizeInBytes === 0 && file.sizeInBytes > 0;
+    await partial.close().catch((error) => {
+      if (!filledUp) throw error;
+    });
+    // A disk that filled up on the way gets its space back; nothing else costs what was received.
+    if (filledUp || isEmpty) await storage.remove(path);
   }
 }
 
@@ -101,13 +113,21 @@ async function expectSpace(file: HubFile, partial: PartialFile, storage: CacheSt
   const have = await storage.freeSpaceInBytes();
   const need = file.sizeInBytes - partial.sizeInBytes;
   if (have === undefined || need <= have) return;
-  throw new Phi3Error({
-    code: storage.kind === 'opfs' ? 'QUOTA' : 'DISK_FULL',
+  throw await diskFull(file, need, storage);
+}
+
+async function diskFull(file: HubFile, need: number, storage: CacheStorage, cause?: unknown): Promise<Phi3Error> {
+  return new Phi3Error({
+    code: storage.kind === 'folder' ? 'DISK_FULL' : 'QUOTA',
     function: 'fetchCheckpoint',
     expected: `${need} bytes of free space`,
-    got: `${have} bytes`,
+    got: `${(await storage.freeSpaceInBytes()) ?? 'fewer'} bytes`,
     where: { file: file.name },
-    hint: `Free space, or keep the cache elsewhere: ${storage.place} is full. What was received is kept.`,
+    hint:
+      storage.kind === 'folder'
+        ? `Free space, or set HF_HUB_CACHE to a folder on another disk than ${storage.place}.`
+        : 'The browser grants this page no more; ask for persistent storage, or keep the model in memory.',
+    cause,
   });
 }
 
@@ -183,10 +203,13 @@ class BlobDownload {
       await this.restart();
       throw new Error(`status 206 with other bytes than those from ${offset}`);
     }
+    // The length of a compressed body is not that of the file; bytes are counted as they are decoded.
+    const isPlain = (response.headers.get('content-encoding') ?? 'identity') === 'identity';
+    const declared = isPlain ? Number(response.headers.get('content-length') ?? 0) : 0;
     // 200 is the whole file: the server knows no ranges, or the file is another one by now (If-Range).
     if (response.status !== 206 && offset > 0) await this.restart();
     if (partial.sizeInBytes === 0) await this.keepEtag(response);
-    return this.receive(response);
+    return this.receive(response, declared > file.sizeInBytes - partial.sizeInBytes ? declared : undefined);
   }
 
   /** Whether a 206 brings the bytes that are missing, of the same file as before. */
@@ -194,18 +217,15 @@ class BlobDownload {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
     if (range === null || Number(range[1]) !== offset) return false;
     if (range[2] !== '*' && Number(range[2]) !== this.file.sizeInBytes) return false;
+    if (Number(response.headers.get('content-length') ?? 0) > this.file.sizeInBytes - offset) return false;
     const etag = response.headers.get('etag');
     return this.etag === undefined || etag === null || etag === this.etag;
   }
 
-  private async receive(response: Response): Promise<string | undefined> {
+  /** @param tooLong - the length of a body that cannot be this file; it is read only as far as it takes to say what it is */
+  private async receive(response: Response, tooLong: number | undefined): Promise<string | undefined> {
     const { file, partial, context } = this;
     const { transport, signal } = context;
-    // The length of a compressed body is not that of the file; bytes are counted as they are decoded.
-    const isPlain = (response.headers.get('content-encoding') ?? 'identity') === 'identity';
-    const declared = isPlain ? response.headers.get('content-length') : null;
-    const missing = file.sizeInBytes - partial.sizeInBytes;
-    const isOtherLength = declared !== null && Number(declared) !== missing;
     let start: Uint8Array<ArrayBufferLike> = new Uint8Array();
     let isSniffed = partial.sizeInBytes > 0;
     for await (const bytes of bodyOf(response, transport, signal)) {
@@ -217,15 +237,18 @@ class BlobDownload {
         isSniffed = true;
         piece = start;
       }
-      if (isOtherLength) return `a body of ${declared} bytes where ${missing} are missing`;
+      if (tooLong !== undefined) return `a body of ${tooLong} bytes`;
       if (piece.byteLength > file.sizeInBytes - partial.sizeInBytes) return `more than ${file.sizeInBytes} bytes`;
       await partial.append(piece);
       this.hash.update(piece);
       context.onBytes?.(partial.sizeInBytes);
     }
-    // A page or a pointer is mostly shorter than the file.
-    if (!isSniffed) rejectWrongContent(file.name, start);
-    if (isOtherLength) return `a body of ${declared} bytes where ${missing} are missing`;
+    if (!isSniffed && start.byteLength > 0) rejectWrongContent(file.name, start);
+    if (!isSniffed) {
+      // Shorter than what the sniffing waits for: a small file, or one that was cut off near its beginning.
+      await partial.append(start);
+      this.hash.update(start);
+    }
     if (partial.sizeInBytes < file.sizeInBytes) throw new Error(`the body ended at ${partial.sizeInBytes} bytes`);
     return undefined;
   }
@@ -271,6 +294,12 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   return both;
 }
 
+/** A store without room, as this package says it and as storages of other makers may. */
+function isFull(error: unknown): boolean {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return ['DISK_FULL', 'QUOTA', 'ENOSPC', 'EDQUOT'].includes(String(code)) || name === 'QuotaExceededError';
+}
+
 /** What the operating system or the browser's storage says; trying again would not change it. */
 function isSystemError(error: unknown): boolean {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
@@ -293,13 +322,13 @@ function connectionLost(file: HubFile, partial: PartialFile, failures: number, c
   });
 }
 
-function integrityError(file: HubFile, fault: string, quarantine: string): Phi3Error {
+function integrityError(file: HubFile, fault: string, quarantine: string | undefined): Phi3Error {
   return new Phi3Error<HubErrorCode>({
     code: 'INTEGRITY',
     function: 'fetchCheckpoint',
     expected: `${file.sizeInBytes} bytes with ${file.hash.kind} ${file.hash.digits}`,
     got: fault,
     where: { file: file.name },
-    hint: `Two downloads were wrong; the last one lies in ${quarantine}. The server, or something before it, changes the file.`,
+    hint: `Two downloads were wrong${quarantine === undefined ? '' : `; the last one lies in ${quarantine}`}. The server, or something before it, changes the file.`,
   });
 }

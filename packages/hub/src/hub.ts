@@ -16,6 +16,7 @@ import {
 import { type HubFile, listRepository, resolveRevision } from './hub-api.ts';
 import { parseModelReference } from './model-reference.ts';
 import { checkFileName, checkRevision, isCommitHash, isFileName } from './names.ts';
+import { createOverlayStorage } from './overlay-storage.ts';
 import type { FileOrigin, HubProgress } from './progress.ts';
 import type { CacheStorage } from './storage.ts';
 import { createTransport, type Transport } from './transport.ts';
@@ -39,6 +40,11 @@ export interface HubOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** How many files are fetched at once. Default: 4. */
   readonly maxConcurrentFiles?: number | undefined;
+  /**
+   * What to do when the store cannot be written to, or is full (`CACHE_READ_ONLY`, `DISK_FULL`, `QUOTA`): the error, or go on
+   * with the rest in memory and say so in `warnings`. Default: `throw`.
+   */
+  readonly whenStoreFails?: 'throw' | 'memory' | undefined;
   /** Time and chance, for tests. */
   readonly clock?: HubClock | undefined;
 }
@@ -153,6 +159,7 @@ export function createHub(options: HubOptions): Hub {
     'maxRetries',
     'idleTimeoutMs',
     'maxConcurrentFiles',
+    'whenStoreFails',
     'clock',
   ]);
   const { storage, createHash, offline = false, maxConcurrentFiles = 4 } = options;
@@ -167,7 +174,18 @@ export function createHub(options: HubOptions): Hub {
   const session: Session = { storage, createHash, offline, maxConcurrentFiles, transport };
   return {
     storage,
-    fetchCheckpoint: (asked) => named('fetchCheckpoint', asked, (request) => fetchCheckpoint(session, request)),
+    fetchCheckpoint: (asked) =>
+      named('fetchCheckpoint', asked, async (request) => {
+        try {
+          return await fetchCheckpoint(session, request);
+        } catch (error) {
+          const isFailure = isPhi3Error(error) && ['CACHE_READ_ONLY', 'DISK_FULL', 'QUOTA'].includes(error.code);
+          if (options.whenStoreFails !== 'memory' || !isFailure) throw error;
+          const fetched = await fetchCheckpoint({ ...session, storage: createOverlayStorage(storage) }, request);
+          const warning = `Kept in memory, not in ${storage.place}: ${error.message}`;
+          return { ...fetched, warnings: [...fetched.warnings, warning] };
+        }
+      }),
     listCheckpointFiles: (asked) => named('listCheckpointFiles', asked, (request) => listFiles(session, request)),
     findCached: (asked) => named('findCached', asked, (request) => findCached(session, request)),
     verifyCheckpoint: (asked) => named('verifyCheckpoint', asked, (request) => verifyCheckpoint(session, request)),
@@ -250,9 +268,14 @@ async function fetchCheckpoint(session: Session, request: CheckedRequest): Promi
     });
   }
   await fetchAll(shards);
-  await writeRef(storage, repository, revision, commit);
+  const warnings: string[] = [];
+  await writeRef(storage, repository, revision, commit).catch((error) => {
+    // Nothing had to be fetched, so a cache that is only read will do, as it does for Python.
+    if (!isPhi3Error(error, 'CACHE_READ_ONLY')) throw error;
+    warnings.push(`The cache does not keep that ${revision} is ${commit}: ${error.message}`);
+  });
   onProgress({ status: 'ready', model: request.model });
-  return checkpointOf(session, request, commit, chosen, [...chosen.names, ...shards], fetched, []);
+  return checkpointOf(session, request, commit, chosen, [...chosen.names, ...shards], fetched, warnings);
 }
 
 /** Brings one file into the snapshot, if it is not there already. */
@@ -367,7 +390,12 @@ async function listingOf(
   if (saved !== undefined) return saved;
   const files = await listRepository(transport, repository, commit, signal);
   const text = JSON.stringify(files.map(({ name, sizeInBytes, hash }) => [name, sizeInBytes, hash.digits]));
-  await storage.writeSmallFile(cachePaths.listing(repository, commit), new TextEncoder().encode(text));
+  await storage
+    .writeSmallFile(cachePaths.listing(repository, commit), new TextEncoder().encode(text))
+    .catch((error) => {
+      // Kept to save a request; whether the cache must be written to shows when a file is missing.
+      if (!isPhi3Error(error, 'CACHE_READ_ONLY')) throw error;
+    });
   return new Map(files.map((file) => [file.name, file]));
 }
 
@@ -434,8 +462,8 @@ async function findCached(session: Session, request: CheckedRequest): Promise<Ca
   if (commit === undefined) return undefined;
   const snapshot = cachePaths.snapshot(repository, commit);
   const present = await listTree(storage, snapshot);
-  if (present.length === 0) return undefined;
   const listing = await readListing(storage, repository, commit);
+  if (present.length === 0 && listing === undefined) return undefined;
   const prefix = subfolder === undefined ? '' : `${subfolder}/`;
   const chosen = chooseCached(present, listing, request);
   const fetched = new Map<string, CheckpointFile>();

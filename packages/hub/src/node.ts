@@ -23,7 +23,14 @@ export { createNodeStorage, type NodeStorageOptions } from './node/node-storage.
 export interface NodeHubOptions
   extends Pick<
     HubOptions,
-    'endpoint' | 'offline' | 'fetch' | 'maxRetries' | 'idleTimeoutMs' | 'maxConcurrentFiles' | 'clock'
+    | 'endpoint'
+    | 'offline'
+    | 'fetch'
+    | 'maxRetries'
+    | 'idleTimeoutMs'
+    | 'maxConcurrentFiles'
+    | 'whenStoreFails'
+    | 'clock'
   > {
   /** The folder that holds `models--…`. */
   readonly cacheDirectory?: string | undefined;
@@ -42,6 +49,7 @@ const hubOptionNames = [
   'maxRetries',
   'idleTimeoutMs',
   'maxConcurrentFiles',
+  'whenStoreFails',
   'clock',
   'storageOptions',
 ] as const;

@@ -38,7 +38,7 @@ const beginnings = new Map<string, { what: string; fits(start: Uint8Array): bool
         start.length > 8 && start[4] === 0 && start[5] === 0 && start[6] === 0 && start[7] === 0 && start[8] === 0x7b,
     },
   ],
-  ['json', { what: 'JSON', fits: (start) => start.length === 0 || '{["'.includes(firstCharacter(start)) }],
+  ['json', { what: 'JSON', fits: (start) => start.length === 0 || /^[{["\-0-9tfn]/.test(firstCharacter(start)) }],
   ['tiktoken', { what: 'lines of base64 and ranks', fits: (start) => /^[A-Za-z0-9+/]+={0,2} \d/.test(asciiOf(start)) }],
 ]);
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import {
   copyFile,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -58,7 +59,7 @@ export function createNodeStorage(directory: string, options: NodeStorageOptions
     async writeSmallFile(path, bytes) {
       await writing(at(path), async () => {
         await mkdir(dirname(at(path)), { recursive: true });
-        const temporary = `${at(path)}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+        const temporary = await temporaryName(root);
         await writeFile(temporary, bytes, { flag: 'wx' });
         await rename(temporary, at(path));
       });
@@ -67,7 +68,7 @@ export function createNodeStorage(directory: string, options: NodeStorageOptions
       await expectContained(root, at(path));
       return openFileSource(at(path));
     },
-    openPartial: (path) => writing(at(path), () => openPartialFile(at(path))),
+    openPartial: (path) => writing(at(path), () => openPartialFile(at(path), writing)),
     async move(from, to) {
       await writing(at(to), async () => {
         await mkdir(dirname(at(to)), { recursive: true });
@@ -80,7 +81,7 @@ export function createNodeStorage(directory: string, options: NodeStorageOptions
       await writing(at(path), async () => {
         await mkdir(dirname(at(path)), { recursive: true });
         // Made under another name and moved, so that a reader finds the old file or the new one, never none.
-        const temporary = `${at(path)}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+        const temporary = await temporaryName(root);
         if (options.copies || !(await trySymlink(relative(dirname(at(path)), at(blob)), temporary))) {
           // A copy is one block more on file systems that can share them.
           await copyFile(at(blob), temporary, constants.COPYFILE_FICLONE);
@@ -113,6 +114,20 @@ export function createNodeStorage(directory: string, options: NodeStorageOptions
   return storage;
 }
 
+/**
+ * A name for a file that is about to be renamed, where nobody takes it for a part of the cache: Python leaves `.locks` alone.
+ * What a killed process left there a day ago is removed.
+ */
+async function temporaryName(root: string): Promise<string> {
+  const folder = join(root, '.locks', 'phiblocks-temporary');
+  await mkdir(folder, { recursive: true });
+  for (const name of await readdir(folder)) {
+    const found = await lstat(join(folder, name)).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > 86_400_000) await rm(join(folder, name), { force: true });
+  }
+  return join(folder, `${crypto.randomUUID()}.tmp`);
+}
+
 function storageError(cause: unknown, path: string, root: string): unknown {
   const code = (cause as { code?: unknown } | null)?.code;
   if (isPhi3Error(cause) || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return cause;
@@ -123,7 +138,7 @@ function storageError(cause: unknown, path: string, root: string): unknown {
       expected: 'free space',
       got: code,
       where: { file: path },
-      hint: `Free space, or set HF_HUB_CACHE to a folder elsewhere than ${root}. What was received is kept.`,
+      hint: `Free space, or set HF_HUB_CACHE to a folder on another disk than ${root}.`,
       cause,
     });
   }
@@ -176,7 +191,10 @@ async function trySymlink(target: string, path: string): Promise<boolean> {
 }
 
 /** Written at positions, not appended: should two processes ever write the same bytes, they fall on the same places. */
-async function openPartialFile(path: string): Promise<PartialFile> {
+async function openPartialFile(
+  path: string,
+  writing: <T>(path: string, work: () => Promise<T>) => Promise<T>,
+): Promise<PartialFile> {
   await mkdir(dirname(path), { recursive: true });
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666);
   let sizeInBytes = (await handle.stat()).size;
@@ -193,13 +211,14 @@ async function openPartialFile(path: string): Promise<PartialFile> {
       }
       return bytes;
     },
-    async append(bytes) {
-      for (let done = 0; done < bytes.byteLength; ) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, sizeInBytes);
-        done += bytesWritten;
-        sizeInBytes += bytesWritten;
-      }
-    },
+    append: (bytes) =>
+      writing(path, async () => {
+        for (let done = 0; done < bytes.byteLength; ) {
+          const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, sizeInBytes);
+          done += bytesWritten;
+          sizeInBytes += bytesWritten;
+        }
+      }),
     async clear() {
       await handle.truncate(0);
       sizeInBytes = 0;
