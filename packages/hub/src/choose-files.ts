@@ -9,6 +9,8 @@ export interface FileChoice {
   readonly choice: string | undefined;
   /** Exactly these, by their paths within the subfolder, instead of what a checkpoint needs. */
   readonly files: readonly string[] | undefined;
+  /** False leaves out safetensors weights; a GGUF file holds everything and is taken whole. */
+  readonly weights: boolean;
 }
 
 /** What to take of a repository. */
@@ -68,10 +70,11 @@ export function chooseFiles(listed: readonly string[], choice: FileChoice): Chos
 
   // Weights in other folders (a copy for another program, say) are not of this checkpoint.
   const beside = (name: string): boolean => all.has(prefix + name);
+  const descriptions = descriptionFiles.filter(beside).map((name) => prefix + name);
+  if (!choice.weights && descriptions.length > 0) return { format: 'files', names: descriptions, ggufParts: [] };
   if (beside(singleFile) || beside(indexFile)) {
-    const weights = beside(singleFile) ? singleFile : indexFile;
-    const names = [...descriptionFiles.filter(beside), weights].map((name) => prefix + name);
-    return { format: 'safetensors', names, ggufParts: [] };
+    const weights = prefix + (beside(singleFile) ? singleFile : indexFile);
+    return { format: 'safetensors', names: [...descriptions, weights], ggufParts: [] };
   }
   if (models.length === 1) return gguf(models[0]!);
   if (models.length > 1) {
@@ -152,11 +155,16 @@ function gguf(model: GgufModel, choice?: FileChoice): ChosenFiles {
   return { format: 'gguf', names: model.parts, ggufParts: model.parts };
 }
 
+/** A repository may have any number of files; an error is one line. */
+const mostListed = 50;
+
 function listOf(models: readonly GgufModel[]): string {
   if (models.length === 0) return 'no .gguf file';
-  return models
-    .map(({ parts }) => (parts.length === 1 ? parts[0]! : `${parts[0]} and ${parts.length - 1} more`))
-    .join(', ');
+  const names = models.map(({ parts }) =>
+    parts.length === 1 ? parts[0]! : `${parts[0]} and ${parts.length - 1} more`,
+  );
+  const more = names.length - mostListed;
+  return more > 0 ? `${names.slice(0, mostListed).join(', ')} and ${more} more` : names.join(', ');
 }
 
 function fault(

@@ -59,6 +59,8 @@ export interface CheckpointDesignation {
   readonly subfolder?: string | undefined;
   /** Exactly these files, by their paths within the subfolder, instead of what a checkpoint needs. */
   readonly files?: readonly string[] | undefined;
+  /** False leaves out safetensors weights, for who needs only configuration and tokenizer. Default: true. */
+  readonly weights?: boolean | undefined;
 }
 
 /** What to fetch, and how to be told. */
@@ -209,6 +211,7 @@ interface CheckedRequest {
   readonly revision: string;
   readonly subfolder: string | undefined;
   readonly files: readonly string[] | undefined;
+  readonly weights: boolean;
   readonly signal: AbortSignal | undefined;
   onProgress(progress: HubProgress): void;
 }
@@ -218,15 +221,23 @@ async function named<T>(
   options: FetchCheckpointOptions,
   work: (request: CheckedRequest) => Promise<T>,
 ): Promise<T> {
-  expectKnownOptions(functionName, options, ['model', 'revision', 'subfolder', 'files', 'signal', 'onProgress']);
-  const { model, revision = 'main', subfolder, files, signal, onProgress = () => {} } = options;
+  expectKnownOptions(functionName, options, [
+    'model',
+    'revision',
+    'subfolder',
+    'files',
+    'weights',
+    'signal',
+    'onProgress',
+  ]);
+  const { model, revision = 'main', subfolder, files, weights = true, signal, onProgress = () => {} } = options;
   const { repository, choice } = parseModelReference(model);
   checkRevision(revision);
   if (subfolder !== undefined) checkFileName(subfolder, 'subfolder');
   for (const file of files ?? []) checkFileName(file, 'files');
   try {
     signal?.throwIfAborted();
-    return await work({ model, repository, choice, revision, subfolder, files, signal, onProgress });
+    return await work({ model, repository, choice, revision, subfolder, files, weights, signal, onProgress });
   } catch (cause) {
     if (!signal?.aborted) throw cause;
     throw new Phi3Error<HubErrorCode>({
@@ -251,8 +262,18 @@ async function fetchCheckpoint(session: Session, request: CheckedRequest): Promi
   const chosen = chooseFiles([...listing.keys()], request);
   const fetched = new Map<string, CheckpointFile>();
   const fetchAll = async (names: readonly string[]): Promise<void> => {
+    const missing = new Set<string>();
+    // All are announced before the first is fetched, so that who shows progress knows how much there is.
+    for (const name of names) {
+      const file = listing.get(name)!;
+      const path = cachePaths.file(repository, commit, name);
+      const hasIt = await isWholeAtFirstSight(session, repository, path, file);
+      if (!hasIt) missing.add(name);
+      const source = hasIt ? 'cache' : 'network';
+      onProgress({ status: 'initiate', name: request.model, file: name, source, total: file.sizeInBytes });
+    }
     await inParallel(names, session.maxConcurrentFiles, async (name) => {
-      fetched.set(name, await fetchFile(session, request, commit, listing.get(name)!));
+      fetched.set(name, await fetchFile(session, request, commit, listing.get(name)!, missing.has(name)));
     });
   };
   await fetchAll(chosen.names);
@@ -278,21 +299,19 @@ async function fetchCheckpoint(session: Session, request: CheckedRequest): Promi
   return checkpointOf(session, request, commit, chosen, [...chosen.names, ...shards], fetched, warnings);
 }
 
-/** Brings one file into the snapshot, if it is not there already. */
+/** Brings one file into the snapshot, if it is missing there. */
 async function fetchFile(
   session: Session,
   request: CheckedRequest,
   commit: string,
   file: HubFile,
+  isMissing: boolean,
 ): Promise<CheckpointFile> {
   const { storage } = session;
   const { repository, onProgress } = request;
-  const name = request.model;
   const path = cachePaths.file(repository, commit, file.name);
-  const hasIt = await isWholeAtFirstSight(session, repository, path, file);
-  onProgress({ status: 'initiate', name, file: file.name, source: hasIt ? 'cache' : 'network' });
   let origin: FileOrigin = 'cache';
-  if (!hasIt) {
+  if (isMissing) {
     const blob = cachePaths.blob(repository, file.hash);
     if (!(await isWholeAtFirstSight(session, repository, blob, file))) {
       // A blob of another size, or with other samples, is no blob. Its final name must be free before the download.
@@ -303,7 +322,7 @@ async function fetchFile(
     }
     await storage.link(path, blob);
   }
-  onProgress({ status: 'done', name, file: file.name, source: origin });
+  onProgress({ status: 'done', name: request.model, file: file.name, source: origin, total: file.sizeInBytes });
   return checkpointFile(storage, path, file.name, file.sizeInBytes, file.hash, origin);
 }
 
@@ -553,9 +572,9 @@ async function fetchOffline(session: Session, request: CheckedRequest): Promise<
   if (cached.missing.length > 0) {
     throw offlineError('fetchCheckpoint', request.repository, cached.missing, session.storage.place);
   }
-  for (const { name: file } of cached.checkpoint.files.values()) {
-    request.onProgress({ status: 'initiate', name: request.model, file, source: 'cache' });
-    request.onProgress({ status: 'done', name: request.model, file, source: 'cache' });
+  for (const { name: file, sizeInBytes: total } of cached.checkpoint.files.values()) {
+    request.onProgress({ status: 'initiate', name: request.model, file, source: 'cache', total });
+    request.onProgress({ status: 'done', name: request.model, file, source: 'cache', total });
   }
   request.onProgress({ status: 'ready', model: request.model });
   return cached.checkpoint;

@@ -143,10 +143,10 @@ export async function repairCheckpoint(options: NodeFetchOptions): Promise<Local
 }
 
 async function split(options: NodeFetchOptions): Promise<{ hub: Hub; asked: FetchCheckpointOptions }> {
-  const { model, revision, subfolder, files, signal, onProgress, ...hubOptions } = options;
+  const { model, revision, subfolder, files, weights, signal, onProgress, ...hubOptions } = options;
   return {
     hub: await createNodeHub(hubOptions),
-    asked: { model, revision, subfolder, files, signal, onProgress },
+    asked: { model, revision, subfolder, files, weights, signal, onProgress },
   };
 }
 

@@ -3,7 +3,14 @@
  * `progress`, and `done`; once everything is there, `ready`. A file that the cache has goes from `initiate` to `done`.
  */
 export type HubProgress =
-  | { readonly status: 'initiate' | 'done'; readonly name: string; readonly file: string; readonly source: FileOrigin }
+  | {
+      readonly status: 'initiate' | 'done';
+      readonly name: string;
+      readonly file: string;
+      readonly source: FileOrigin;
+      /** Bytes of the whole file. */
+      readonly total: number;
+    }
   | { readonly status: 'download'; readonly name: string; readonly file: string; readonly resumedFrom: number }
   | {
       readonly status: 'progress';
