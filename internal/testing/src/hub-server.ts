@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { allowLoopback } from './network-guard.ts';
 
 /** A request for a file, as the server saw it. */
 export interface HubServerRequest {
@@ -44,8 +45,9 @@ export interface HubServer {
   close(): Promise<void>;
 }
 
-/** Starts a {@link HubServer} on a free port. */
+/** Starts a {@link HubServer} on a free port, and lets the tests of this file reach it. */
 export async function startHubServer(options: HubServerOptions): Promise<HubServer> {
+  allowLoopback();
   const commit = options.commit ?? '0123456789abcdef0123456789abcdef01234567';
   const requests: HubServerRequest[] = [];
   let fault = options.fault;

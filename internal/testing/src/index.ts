@@ -11,5 +11,6 @@ export {
   type HubServerRequest,
   startHubServer,
 } from './hub-server.ts';
+export { allowLoopback, networkAttempts } from './network-guard.ts';
 export { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 export { describeWithShared, sharedPath } from './shared.ts';
