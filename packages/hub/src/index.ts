@@ -1,3 +1,4 @@
+export { type BrowserHubOptions, createBrowserHub } from './browser-hub.ts';
 export { repositoryFolder } from './cache-layout.ts';
 export type { ChosenFiles } from './choose-files.ts';
 export type { HubClock } from './clock.ts';
@@ -18,5 +19,6 @@ export type { HubFile } from './hub-api.ts';
 export { createMemoryStorage } from './memory-storage.ts';
 export { looksLikeModelReference, type ModelReference, parseModelReference } from './model-reference.ts';
 export { createNobleHash } from './noble-hash.ts';
+export { createOpfsStorage, type OpfsEnvironment } from './opfs-storage.ts';
 export type { FileOrigin, HubProgress } from './progress.ts';
 export type { CacheLock, CacheStorage, LockOptions, PartialFile } from './storage.ts';

@@ -482,6 +482,7 @@ describe('DL-16: a cache that cannot be written to', () => {
     const { files: got, warnings } = await hub.fetchCheckpoint({ model });
     const source = await got.get('model.safetensors')!.open();
     expect(Buffer.from(weights).equals(await source.read(0, source.sizeInBytes))).toBe(true);
+    await source.close();
     expect(warnings.join()).toContain('CACHE_READ_ONLY');
   });
 });

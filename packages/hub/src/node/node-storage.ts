@@ -54,7 +54,8 @@ export function createNodeStorage(directory: string, options: NodeStorageOptions
     },
     async readSmallFile(path) {
       if ((await storage.sizeOf(path)) === undefined) return undefined;
-      return readFile(at(path));
+      const { buffer, byteOffset, byteLength } = await readFile(at(path));
+      return new Uint8Array(buffer, byteOffset, byteLength);
     },
     async writeSmallFile(path, bytes) {
       await writing(at(path), async () => {
