@@ -143,7 +143,7 @@ const indexLimits = { maxSizeInBytes: 250_000_000, maxTensors: 1_000_000 };
 
 /**
  * A hub over any store. In Node `createNodeHub` of the entry `./node` makes one with the environment's settings, in browsers
- * {@link createBrowserHub}.
+ * `createBrowserHub`.
  *
  * @throws Phi3Error `OPTION_UNKNOWN`; ArgumentError for an endpoint that is no address of the web
  * @example

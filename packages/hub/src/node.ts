@@ -93,7 +93,7 @@ export interface LocalCheckpoint extends FetchedCheckpoint {
 /**
  * Brings a checkpoint from the hub into the cache folder, as far as it is not there, and says where it lies.
  *
- * @throws Phi3Error as in {@link hubErrorCodes}, `DISK_FULL`, `FILE_IS_HTML`, `FILE_IS_LFS_POINTER`
+ * @throws Phi3Error the codes of `hubErrorCodes`, `DISK_FULL`, `FILE_IS_HTML`, `FILE_IS_LFS_POINTER`
  * @example
  * const { path } = await fetchCheckpoint({ model: 'tiny/checkpoint', cacheDirectory: folder, endpoint });
  * path.endsWith('snapshots/0123456789abcdef0123456789abcdef01234567'); // => true
@@ -107,13 +107,22 @@ export async function fetchCheckpoint(options: NodeFetchOptions): Promise<LocalC
  * Which files {@link fetchCheckpoint} would fetch, with sizes and hashes.
  *
  * @throws Phi3Error as {@link fetchCheckpoint}; `HUB_OFFLINE` when offline
+ * @example
+ * const files = await listCheckpointFiles({ model: 'tiny/checkpoint', cacheDirectory: folder, endpoint });
+ * files.length; // => 5
  */
 export async function listCheckpointFiles(options: NodeFetchOptions): Promise<readonly HubFile[]> {
   const { hub, asked } = await split(options);
   return hub.listCheckpointFiles(asked);
 }
 
-/** What the cache has of a checkpoint, without the network and without writing; undefined when it knows no such revision. */
+/**
+ * What the cache has of a checkpoint, without the network and without writing; undefined when it knows no such revision.
+ *
+ * @throws Phi3Error `HUB_NAME`, `HUB_FILE_CHOICE`, `CACHE_LINK`
+ * @example
+ * await findCached({ model: 'nobody/nothing', cacheDirectory: folder }); // => undefined
+ */
 export async function findCached(
   options: CheckpointDesignation & Pick<NodeHubOptions, 'cacheDirectory'>,
 ): Promise<(CachedCheckpoint & { readonly checkpoint: LocalCheckpoint }) | undefined> {
@@ -126,6 +135,10 @@ export async function findCached(
  * Hashes every byte of a checkpoint in the cache.
  *
  * @throws Phi3Error `HUB_OFFLINE` when the cache does not have it at all
+ * @example
+ * const where = { model: 'tiny/checkpoint', cacheDirectory: folder, endpoint };
+ * await fetchCheckpoint(where);
+ * (await verifyCheckpoint(where))[0].status; // => 'whole'
  */
 export async function verifyCheckpoint(options: NodeFetchOptions): Promise<readonly VerifiedFile[]> {
   const { hub, asked } = await split(options);
@@ -136,6 +149,9 @@ export async function verifyCheckpoint(options: NodeFetchOptions): Promise<reado
  * Fetches again what {@link verifyCheckpoint} finds damaged or missing.
  *
  * @throws Phi3Error as {@link fetchCheckpoint}
+ * @example
+ * const { files } = await repairCheckpoint({ model: 'tiny/checkpoint', cacheDirectory: folder, endpoint });
+ * files.size; // => 5
  */
 export async function repairCheckpoint(options: NodeFetchOptions): Promise<LocalCheckpoint> {
   const { hub, asked } = await split(options);

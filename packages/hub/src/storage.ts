@@ -2,7 +2,7 @@ import type { ByteSource } from '@phiblocks/weights';
 
 /**
  * Where a hub keeps its files: a folder, the origin private file system of a browser, memory. Paths are relative, with `/`,
- * and made of names that were checked. The layout is that of Python's `huggingface_hub`, see {@link repositoryFolder}.
+ * and made of names that were checked. The layout is that of Python's `huggingface_hub`, see `repositoryFolder`.
  */
 export interface CacheStorage {
   readonly kind: 'folder' | 'opfs' | 'memory';

@@ -27,6 +27,9 @@ export type Variables = Readonly<Record<string, string | undefined>>;
  * `~` and `$NAME` in paths are replaced. A variable that is set to nothing counts as not set.
  *
  * Source: huggingface_hub 1.33, `constants.py` and `utils/_auth.py`.
+ *
+ * @example
+ * (await readHubEnvironment({ HF_ENDPOINT: 'https://mirror.example' })).endpoint; // => 'https://mirror.example'
  */
 export async function readHubEnvironment(
   variables: Variables = process.env,

@@ -34,6 +34,8 @@ export interface NodeStorageOptions extends FileLockOptions {
  * The cache as a folder, in the layout of Python's huggingface_hub. Nothing is made before something is written.
  *
  * @param directory - the folder that holds `models--…`
+ * @example
+ * await createNodeStorage(folder).sizeOf('models--nobody--nothing/refs/main'); // => undefined
  */
 export function createNodeStorage(directory: string, options: NodeStorageOptions = {}): CacheStorage {
   const root = resolve(directory);
