@@ -145,7 +145,7 @@ describe('a GGUF file with the weights of a safetensors checkpoint', () => {
       const expected = await stored.createSession().advance(ids, { logits: 'all' });
       expect(await model.createSession().advance(ids, { logits: 'all' })).toEqual(expected);
       await model.dispose();
-      expect((await openTokenizer(path)).vocabSize).toBe(tinyConfig.vocab_size);
+      expect((await openTokenizer(path)).idToToken(2)).toBe('</s>');
       await rm(join(folder, 'tiny-00001-of-00002.gguf'));
       await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     } finally {

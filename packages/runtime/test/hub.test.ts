@@ -26,7 +26,9 @@ describe('resolveModelPath', () => {
   });
 
   it('knows its options', async () => {
-    await expect(resolveModelPath('a/b', { ...{ rev: 'x' } })).rejects.toMatchObject({ code: 'OPTION_UNKNOWN' });
+    await expect(resolveModelPath('a/b', { revision: 'x', ...{ rev: 'x' } })).rejects.toMatchObject({
+      code: 'OPTION_UNKNOWN',
+    });
   });
 });
 
