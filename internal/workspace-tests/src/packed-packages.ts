@@ -29,7 +29,7 @@ export async function packAll(
   const filters = packages.flatMap(({ name }) => ['--filter', name]);
   const [file, args] = pnpmCommand(['--recursive', ...filters, 'pack', '--pack-destination', destination, '--json']);
   // The dependencies were installed by whoever started the tests; packing must not install again.
-  const env = { ...process.env, pnpm_run_skip_deps_check: 'true' };
+  const env = { ...toolEnvironment(), pnpm_run_skip_deps_check: 'true' };
   const { stdout } = await execute(file, args, { cwd: repositoryRoot, env, maxBuffer: 1 << 26 });
   const reports = [JSON.parse(stdout)].flat() as { name: string; filename: string; files: { path: string }[] }[];
   const packed = new Map<string, PackedPackage>();
@@ -86,7 +86,11 @@ async function packInstalled(folder: string, destination: string, tarballs: stri
   };
   const [npm, args] = npmCommand();
   const options = ['pack', real, '--ignore-scripts', '--json', '--pack-destination', destination];
-  const { stdout } = await execute(npm, [...args, ...options], { cwd: destination, maxBuffer: 1 << 26 });
+  const { stdout } = await execute(npm, [...args, ...options], {
+    cwd: destination,
+    env: toolEnvironment(),
+    maxBuffer: 1 << 26,
+  });
   const [{ filename }] = JSON.parse(stdout) as { filename: string }[];
   // Older npm names a scoped package's tarball by its scope and a slash here, and without the slash on the disk.
   tarballs.push(join(destination, filename.replace(/^@/, '').replace('/', '-')));
@@ -94,6 +98,11 @@ async function packInstalled(folder: string, destination: string, tarballs: stri
   const beside = real.slice(0, -manifest.name.length);
   for (const name of Object.keys(manifest.dependencies ?? {}))
     await packInstalled(join(beside, name), destination, tarballs);
+}
+
+/** npx asks its registry for the pnpm of the project, which the guard of the network (`internal/testing`) would end. */
+function toolEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_OPTIONS: '' };
 }
 
 /** npm lies beside the npx that brings pnpm. */
@@ -148,7 +157,7 @@ export async function installAlone(
       '--no-package-lock',
       ...tarballs,
     ],
-    { cwd: folder },
+    { cwd: folder, env: toolEnvironment() },
   );
 }
 
