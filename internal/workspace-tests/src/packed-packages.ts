@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -84,8 +84,12 @@ async function packInstalled(folder: string, destination: string, tarballs: stri
     name: string;
     dependencies?: Record<string, string>;
   };
+  // A copy without scripts: npm runs `prepare` of a folder that it packs, whatever it is told.
+  const copy = await mkdtemp(join(destination, 'third-party-'));
+  await cp(real, copy, { recursive: true });
+  await writeFile(join(copy, 'package.json'), JSON.stringify({ ...manifest, scripts: {} }));
   const [npm, args] = npmCommand();
-  const options = ['pack', real, '--ignore-scripts', '--json', '--pack-destination', destination];
+  const options = ['pack', copy, '--ignore-scripts', '--json', '--pack-destination', destination];
   const { stdout } = await execute(npm, [...args, ...options], {
     cwd: destination,
     env: toolEnvironment(),
