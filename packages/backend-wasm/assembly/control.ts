@@ -23,6 +23,7 @@ export const HIGH_HALVES: usize = CONSTANTS + 48; // 4 × 0xffff0000
 export const FLOAT16_BITS: usize = CONSTANTS + 64; // 4 × 0x8fffe000
 export const TWO_TO_96: usize = CONSTANTS + 80; // 4 × 2^96
 export const TWO_TO_112: usize = CONSTANTS + 96; // 4 × 2^112
+export const EXPONENTIAL: usize = CONSTANTS + 112; // 11 vectors, which `softmax.ts` explains
 
 const JOB: usize = 12288;
 /** A worker that finds this operation leaves its loop. */
@@ -46,6 +47,21 @@ export function initialize(scratchStart: usize, scratchSize: usize): void {
     store<u32>(TWO_TO_96 + 4 * i, 0x6f800000);
     store<u32>(TWO_TO_112 + 4 * i, 0x77800000);
   }
+  fourTimes(EXPONENTIAL, -127);
+  fourTimes(EXPONENTIAL + 16, 12582912 + 127);
+  fourTimes(EXPONENTIAL + 32, -223);
+  fourTimes(EXPONENTIAL + 48, 12582912 + 223);
+  fourTimes(EXPONENTIAL + 64, 0.00015345810000679056);
+  fourTimes(EXPONENTIAL + 80, 0.0013399931202934098);
+  fourTimes(EXPONENTIAL + 96, 0.009618488964554873);
+  fourTimes(EXPONENTIAL + 112, 0.055503287770156784);
+  fourTimes(EXPONENTIAL + 128, 0.24022646890565444);
+  fourTimes(EXPONENTIAL + 144, 0.6931472057372355);
+  fourTimes(EXPONENTIAL + 160, 1);
+}
+
+function fourTimes(to: usize, value: f32): void {
+  for (let i: usize = 0; i < 16; i += 4) store<f32>(to + i, value);
 }
 
 /** Where the arguments of the next job go: the operation, then its arguments, 4 bytes each. */
