@@ -7,7 +7,7 @@ import {
   CHUNK, chunkAddress, chunkSizeInBytes, FLOAT16, FLOAT32, INT8, keysSizeInBytes, paddedHeadDim, PLACES,
   scalesSizeInBytes, widenKeys,
 } from './cache';
-import { argument, floatArgument, pointer, progress, scratch, TWO_TO_96 } from './control';
+import { argument, floatArgument, pointer, progress, scratch, takePiece, TWO_TO_96 } from './control';
 import { LOG2_E, PLAIN, soften, TIMES_TWO_TO_96 } from './softmax';
 import { madd, sumOf } from './vector';
 
@@ -37,7 +37,7 @@ export function attentionScratchSize(headDim: i32): usize {
 /**
  * Arguments: queries `[T, H·D]`, target, T, H, K, D, pages, format of the cache, position of the first query, scale, 1 when
  * causal, number of positions, window (0 for none), block size (0 when dense), local blocks, vertical stride, head step,
- * cosines `[S, R/2]` of keys stored unrotated (0 for none), sines, R/2.
+ * cosines `[S, R/2]` of keys stored unrotated (0 for none), sines, R/2, 0 (a counter).
  */
 export function attention(thread: i32, threads: i32): void {
   const queries = pointer(0);
@@ -80,8 +80,8 @@ export function attention(thread: i32, threads: i32): void {
   const rowScales = largest + 4 * ROWS;
   const weightScales = rowScales + 4 * ROWS;
 
-  // Pieces are dealt out in turn: later tokens see more keys, and every thread gets its part of these.
-  for (let piece = thread; piece < keyHeads * tiles; piece += threads) {
+  // A thread takes a piece when it is done with another: later tokens see more keys, and threads are not equally fast.
+  for (let piece = takePiece(20); piece < keyHeads * tiles; piece = takePiece(20)) {
     const keyHead = piece / tiles;
     const firstRow = (piece % tiles) * ROWS;
     const count = min(ROWS, rowCount - firstRow);

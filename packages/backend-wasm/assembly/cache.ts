@@ -1,5 +1,5 @@
 import { argument, FLOAT16_BITS, pointer, shareStart, TWO_TO_112 } from './control';
-import { float16Even, float16Odd, float32ToFloat16, interleavedIndex } from './vector';
+import { float16Even, float16Odd, float32ToFloat16, float32ToFloat16x4, interleavedIndex } from './vector';
 
 // Keys and values of one layer lie in pages of 256 positions. A page holds, for each key/value head, eight "chunks" of 32
 // positions one after the other; a chunk holds the keys `[D][32]` (transposed: the lanes of a score are positions) and the
@@ -110,7 +110,27 @@ function putPosition(format: i32, chunk: usize, place: usize, headDim: usize, ke
   } else if (format == FLOAT16) {
     const column = chunk + 2 * interleavedIndex(place);
     const rows = chunk + 2 * PLACES * headDim;
-    for (let i: usize = 0; i < headDim; i++) {
+    let i: usize = 0;
+    if (ASC_FEATURE_SIMD) {
+      for (; i + 8 <= headDim; i += 8) {
+        const at = column + 2 * PLACES * i;
+        let v = float32ToFloat16x4(v128.load(keys + 4 * i));
+        v128.store_lane<u16>(at, v, 0);
+        v128.store_lane<u16>(at, v, 2, 64);
+        v128.store_lane<u16>(at, v, 4, 128);
+        v128.store_lane<u16>(at, v, 6, 192);
+        v = float32ToFloat16x4(v128.load(keys + 4 * i, 16));
+        v128.store_lane<u16>(at, v, 0, 256);
+        v128.store_lane<u16>(at, v, 2, 320);
+        v128.store_lane<u16>(at, v, 4, 384);
+        v128.store_lane<u16>(at, v, 6, 448);
+        // Eights lie as pairs (0, 4), (1, 5), …: one half shifted over the other.
+        const high = i32x4.shl(float32ToFloat16x4(v128.load(values + 4 * i, 16)), 16);
+        const eight = v128.or(float32ToFloat16x4(v128.load(values + 4 * i)), high);
+        v128.store(rows + 2 * valueIndex(headDim, place, i), eight);
+      }
+    }
+    for (; i < headDim; i++) {
       store<u16>(column + 2 * PLACES * i, float32ToFloat16(load<f32>(keys + 4 * i)));
       const at = interleavedIndex(valueIndex(headDim, place, i));
       store<u16>(rows + 2 * at, float32ToFloat16(load<f32>(values + 4 * i)));

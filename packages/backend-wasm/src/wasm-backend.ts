@@ -575,7 +575,7 @@ class WasmStep implements Step {
         const flags = quantized ? 1 : 0;
         // A bias lies in the first memory; for a weight elsewhere it is added below.
         const bias = bank === 0 ? (offsets?.address ?? 0) : 0;
-        const values = [matrix.address, matrix.layout, columns, rows, from, tokens, y, bias, flags];
+        const values = [matrix.address, matrix.layout, columns, rows, from, tokens, y, bias, flags, 0];
         this.#machine.run('linear', tokens * rows * columns, values, bank);
       };
       if (quantized) {
@@ -688,7 +688,8 @@ class WasmStep implements Step {
     const { table, start } = stored.append(layer, tokens);
     const format = cacheFormats[stored.format];
     const job = [table, format, heads, headDim, start, tokens, k.address, v.address];
-    this.#machine.run('appendToCache', 4 * k.size, job);
+    // Every component of a key is a cache line of its own: it takes longer than its size tells.
+    this.#machine.run('appendToCache', 16 * k.size, job);
   }
 
   attention(queries: TensorHandle, cache: CacheHandle, layer: number, options: AttentionOptions): TensorHandle {
@@ -738,6 +739,7 @@ class WasmStep implements Step {
       rotary?.cos.address ?? 0,
       rotary?.sin.address ?? 0,
       rotary?.half ?? 0,
+      0,
     ]);
     return out;
   }
@@ -765,7 +767,7 @@ class WasmStep implements Step {
       const job = [table, format, numHeads, headDim, 0, length, k.address, v.address];
       this.#machine.run('appendToCache', 4 * k.size, job);
       const out = this.#make(tokens, width);
-      const [noWindow, dense, notCausal, unrotated] = [0, [0, 0, 0, 0], 0, [0, 0, 0]];
+      const [noWindow, dense, notCausal, unrotated, counter] = [0, [0, 0, 0, 0], 0, [0, 0, 0], 0];
       this.#machine.run('attention', 2 * input.size * length, [
         input.address,
         out.address,
@@ -782,6 +784,7 @@ class WasmStep implements Step {
         noWindow,
         ...dense,
         ...unrotated,
+        counter,
       ]);
       return out;
     } finally {
@@ -799,7 +802,7 @@ class WasmStep implements Step {
     const out = this.#make(tokens, width / 2);
     const code = kind === 'gegelu' ? 1 : 0;
     const values = [input.address, tokens, width / 2, out.address, code, bitsOf(limit)];
-    this.#machine.run('gatedActivation', this.#byRows(4 * input.size, tokens), values);
+    this.#machine.run('gatedActivation', 4 * input.size, values);
     return out;
   }
 
