@@ -118,18 +118,15 @@ export function gatedActivation(thread: i32, threads: i32): void {
   const target = pointer(3);
   const gegelu = argument(4) != 0;
   const limit = floatArgument(5);
-  // Threads share the tokens, or the columns of a single one.
-  const end = tokens == 1 ? 1 : shareStart(tokens, thread + 1, threads);
-  const first = tokens == 1 ? shareStart(size, thread, threads) : 0;
-  const last = tokens == 1 ? shareStart(size, thread + 1, threads) : size;
-  for (let token = tokens == 1 ? 0 : shareStart(tokens, thread, threads); token < end; token++) {
+  const end = shareStart(tokens, thread + 1, threads);
+  for (let token = shareStart(tokens, thread, threads); token < end; token++) {
     const gates = x + 8 * <usize>token * <usize>size;
     const to = target + 4 * <usize>token * <usize>size;
-    for (let i = first; i < last; i += 4) {
+    for (let i = 0; i < size; i += 4) {
       const at: usize = 4 * <usize>i;
       const gate = v128.load(gates + at);
       const up = v128.load(gates + at + 4 * <usize>size);
-      storeLanes(to + at, gegelu ? gegelu4(gate, up, limit) : f32x4.mul(sigmoidLinear4(gate, 1), up), last - i);
+      storeLanes(to + at, gegelu ? gegelu4(gate, up, limit) : f32x4.mul(sigmoidLinear4(gate, 1), up), size - i);
     }
   }
 }

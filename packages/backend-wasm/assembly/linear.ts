@@ -26,8 +26,9 @@ export function takesQuads(layout: i32): bool {
  * (a counter).
  *
  * Quantized activations come from `quantizeActivations`, others from `interleaveActivations`; a single token's float32
- * activations are taken as they are. Threads share the matrix by 16 rows: three quarters of these in fixed shares, through
- * which each thread streams without a break, and the rest in small pieces for whoever is free.
+ * activations are taken as they are. Threads share the matrix by 16 rows, in fixed shares; of several tokens' product the last
+ * quarter goes in small pieces to whoever is free. A single token's waits for memory, and gets it fastest when each thread
+ * reads one stream.
  */
 export function linear(thread: i32, threads: i32): void {
   const layout = argument(1);

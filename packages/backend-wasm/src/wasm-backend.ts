@@ -278,7 +278,7 @@ class WasmBackendImplementation implements WasmBackend {
       throw new ArgumentError({
         function: 'createCache',
         argument: 'shape.headDim',
-        expected: 'heads whose working memory fits, which is about 300 and less',
+        expected: 'heads whose working memory fits, which is about 440 and less',
         got: shape.headDim,
       });
     }
@@ -688,8 +688,7 @@ class WasmStep implements Step {
     const { table, start } = stored.append(layer, tokens);
     const format = cacheFormats[stored.format];
     const job = [table, format, heads, headDim, start, tokens, k.address, v.address];
-    // Every component of a key is a cache line of its own: it takes longer than its size tells.
-    this.#machine.run('appendToCache', 16 * k.size, job);
+    this.#machine.run('appendToCache', 4 * k.size, job);
   }
 
   attention(queries: TensorHandle, cache: CacheHandle, layer: number, options: AttentionOptions): TensorHandle {
@@ -802,7 +801,7 @@ class WasmStep implements Step {
     const out = this.#make(tokens, width / 2);
     const code = kind === 'gegelu' ? 1 : 0;
     const values = [input.address, tokens, width / 2, out.address, code, bitsOf(limit)];
-    this.#machine.run('gatedActivation', 4 * input.size, values);
+    this.#machine.run('gatedActivation', this.#byRows(4 * input.size, tokens), values);
     return out;
   }
 
