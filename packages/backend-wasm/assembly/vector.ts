@@ -71,12 +71,12 @@ export function float16ToFloat32(h: u32): f32 {
   return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * reinterpret<f32>(0x77800000); // 2^112
 }
 
-/** Rounds to the nearest float16, ties to even; what is too large becomes the largest finite one. */
+/** Rounds to the nearest float16, ties to even; what is too large, and NaN, becomes the largest finite one. */
 export function float32ToFloat16(value: f32): u32 {
   const bits = reinterpret<u32>(value);
   const sign = (bits >> 16) & 0x8000;
   const magnitude = reinterpret<f32>(bits & 0x7fffffff);
-  if (magnitude >= 65504.0) return sign | 0x7bff;
+  if (!(magnitude < 65504.0)) return sign | 0x7bff;
   if (magnitude < 6.103515625e-5) {
     // Subnormal: adding 0.5 leaves the number of units of 2^-24 in the low bits, rounded as every float32 sum is.
     return sign | (reinterpret<u32>(magnitude + 0.5) - reinterpret<u32>(<f32>0.5));

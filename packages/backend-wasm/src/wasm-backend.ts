@@ -278,7 +278,7 @@ class WasmBackendImplementation implements WasmBackend {
       throw new ArgumentError({
         function: 'createCache',
         argument: 'shape.headDim',
-        expected: 'heads whose working memory fits, which is about 440 and less',
+        expected: 'heads whose working memory fits, which is about 490 and less',
         got: shape.headDim,
       });
     }
