@@ -9,7 +9,8 @@ export function loadGolden(name: string): GoldenCase {
   const config = join(path, 'config.json');
   return parseGoldenCase(name, path, {
     caseJson: readFileSync(join(path, 'case.json'), 'utf8'),
-    expected: readFileSync(join(path, 'expected.safetensors')),
+    // A Buffer's `slice` shares its memory, that of a Uint8Array does not.
+    expected: new Uint8Array(readFileSync(join(path, 'expected.safetensors'))),
     configJson: existsSync(config) ? readFileSync(config, 'utf8') : undefined, // block cases have no model
   });
 }

@@ -336,6 +336,9 @@ const stores: Record<GpuMode, (gpuJs: GpuJs) => Promise<{ gpu: GpuJsInstance; st
   },
 
   async webgl2(gpuJs) {
+    if (typeof OffscreenCanvas === 'undefined' && typeof document === 'undefined') {
+      throw unavailable('webgl2', 'there is no canvas: this engine is no browser');
+    }
     const canvas =
       typeof OffscreenCanvas === 'undefined' ? document.createElement('canvas') : new OffscreenCanvas(1, 1);
     const gl = canvas.getContext('webgl2', {

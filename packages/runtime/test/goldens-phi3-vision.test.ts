@@ -7,7 +7,8 @@ import type { RgbImage } from '@phiblocks/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LanguageModel, Session } from '../src/index.ts';
 import { readImageFile } from '../src/node.ts';
-import { createRecorder, loadGoldenModel, ways } from './golden-runs.ts';
+import { createRecorder, ways } from './golden-cases.ts';
+import { loadGoldenModel } from './golden-runs.ts';
 
 // Every published-layout case of Phi3VForCausalLM, from the picture files to the last greedy token.
 
