@@ -207,3 +207,64 @@ export function attentionMix(
   }
   return sum / total;
 }
+
+// For several tokens at once the weights of the softmax are computed once per head and key, and not for every component of a
+// head again. For one token that would only be two kernels more to launch.
+
+/** Of every row: the largest score, and the sum of exponentials around it. */
+export function softmaxTotals(this: Kernel, parts: Numbers, slices: number) {
+  let largest = -100000000000000000000;
+  for (let i = 0; i < slices; i++) {
+    largest = Math.max(largest, parts[this.thread.z][0][2 * i]);
+  }
+  let result = largest;
+  if (this.thread.x > 0) {
+    result = 0;
+    for (let j = 0; j < slices; j++) {
+      if (parts[this.thread.z][0][2 * j] > -50000000000000000000) {
+        result = result + parts[this.thread.z][0][2 * j + 1] * Math.exp(parts[this.thread.z][0][2 * j] - largest);
+      }
+    }
+  }
+  return result;
+}
+
+/** The softmax of every row; 0 for hidden keys. */
+export function softmaxWeights(this: Kernel, scores: Numbers, totals: Numbers) {
+  const score = scores[this.thread.z][0][this.thread.x];
+  let weight = 0;
+  if (score > -50000000000000000000) {
+    weight = Math.exp(score - totals[this.thread.z][0][0]) / totals[this.thread.z][0][1];
+  }
+  return weight;
+}
+
+/** The values of all keys, weighted. */
+export function mixValues(
+  this: Kernel,
+  weights: Numbers,
+  stored: Numbers,
+  recent: Numbers,
+  firstRecent: number,
+  firstKey: number,
+  keys: number,
+  heads: number,
+  headsPerKey: number,
+  headDim: number,
+  width: number,
+) {
+  const head = Math.floor((this.thread.x + 0.5) / headDim);
+  const row = this.thread.z * heads + head;
+  const column = width + Math.floor((head + 0.5) / headsPerKey) * headDim + this.thread.x - head * headDim;
+  const keysOfStored = Math.max(0, Math.min(keys, firstRecent - firstKey));
+  const keysOfRecent = keys - keysOfStored;
+  let sum = 0;
+  for (let i = 0; i < keysOfStored; i++) {
+    sum = sum + weights[row][0][i] * stored[firstKey + i][0][column];
+  }
+  for (let j = 0; j < keysOfRecent; j++) {
+    const index = keysOfStored + j;
+    sum = sum + weights[row][0][index] * recent[firstKey + index - firstRecent][0][column];
+  }
+  return sum;
+}

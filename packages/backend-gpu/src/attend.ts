@@ -22,7 +22,7 @@ export interface AttendOptions {
   readonly mostElements: number;
 }
 
-/** Softmax attention: scores, their largest and their sum by slices, the mix of values. Three kernels, or more in turns. */
+/** Softmax attention: scores, their largest and their sum by slices, the mix of values. Three kernels for one token, else five. */
 export function attend(queue: WorkQueue, options: AttendOptions): Slot {
   const { queries, length, heads, mostElements } = options;
   const tokens = queries.rows;
@@ -73,21 +73,18 @@ function attendSome(queue: WorkQueue, options: AttendOptions, firstToken: number
   const keysPerSlice = Math.max(16, Math.ceil(keys / 64));
   const slices = Math.ceil(keys / keysPerSlice);
   const parts = queue.launch('softmaxSlices', {}, 2 * slices, tokens * heads, [scores, keys, keysPerSlice]);
-  const mixed = queue.launch('attentionMix', {}, queries.columns, tokens, [
-    scores,
-    parts,
-    stored,
-    recent,
-    storedCount,
-    firstKey,
-    keys,
-    slices,
-    heads,
-    headsPerKey,
-    headDim,
-    keyValueHeads * headDim,
-  ]);
-  queue.release(scores);
-  queue.release(parts);
+  const where = [stored, recent, storedCount, firstKey, keys];
+  const which = [heads, headsPerKey, headDim, keyValueHeads * headDim];
+  const used = [scores, parts];
+  let mixed: Slot;
+  if (tokens === 1) {
+    mixed = queue.launch('attentionMix', {}, queries.columns, 1, [scores, parts, ...where, slices, ...which]);
+  } else {
+    const totals = queue.launch('softmaxTotals', {}, 2, tokens * heads, [parts, slices]);
+    const weights = queue.launch('softmaxWeights', {}, keys, tokens * heads, [scores, totals]);
+    mixed = queue.launch('mixValues', {}, queries.columns, tokens, [weights, ...where, ...which]);
+    used.push(totals, weights);
+  }
+  for (const slot of used) queue.release(slot);
   return mixed;
 }
