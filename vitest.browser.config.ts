@@ -1,5 +1,6 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { buildForProduction } from './tools/build-command.ts';
 import { listShared, readShared } from './tools/shared-data-commands.ts';
 
 // The tests that need a browser. `tools/browser-tests.mjs` runs them; `vitest.config.ts` leaves them out.
@@ -35,7 +36,7 @@ function browserProject({ name, headers = {}, flags = [] }: BrowserProject) {
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        commands: { readShared, listShared },
+        commands: { readShared, listShared, buildForProduction },
         provider: playwright({
           launchOptions: {
             executablePath: process.env.CHROMIUM_PATH,

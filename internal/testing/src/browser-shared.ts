@@ -5,6 +5,7 @@ declare module 'vitest/browser' {
   interface BrowserCommands {
     readShared: (path: string) => Promise<string | undefined>;
     listShared: (path: string) => Promise<string[]>;
+    buildForProduction: (entry: string) => Promise<string>;
   }
 }
 
@@ -32,4 +33,19 @@ export async function fetchGolden(name: string): Promise<GoldenCase> {
     expected,
     configJson: configJson && text(configJson),
   });
+}
+
+/**
+ * Bundles a module as a page would for production, minified and with all that it imports, and imports the result.
+ *
+ * @param entry - path from the root of the repository
+ */
+export async function importProductionBuild(entry: string): Promise<Record<string, unknown>> {
+  const code = await commands.buildForProduction(entry);
+  const url = URL.createObjectURL(new Blob([code], { type: 'text/javascript' }));
+  try {
+    return await import(/* @vite-ignore */ url);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }

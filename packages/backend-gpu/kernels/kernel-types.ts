@@ -3,9 +3,8 @@
 // 863). So each file stands alone: type imports only, no names from outside but arguments, `this.thread` and `this.constants`.
 //
 // What gpu.js asks of them: every number is a float32 in the end, so whole numbers must stay below 2^24; no `Infinity`, which
-// it takes for the largest finite number; no literal of 1e21 or more, which it spells in a way that GLSL rejects; every branch
-// of an `if` in braces; loops that count from a literal, since WGSL counts up whole numbers only and a variable is a
-// float; and no two loops of a scope with the same counter.
+// it takes for the largest finite number; loops that count from a literal, since WGSL counts up whole numbers only and a
+// variable is a float; and no two loops of a scope with the same counter.
 
 /** A device array, read as `array[row][0][column]`. */
 export type Numbers = readonly (readonly ArrayLike<number>[])[];

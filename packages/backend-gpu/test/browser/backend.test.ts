@@ -49,7 +49,8 @@ describe('createGpuBackend in a browser', () => {
     '%s: what is larger than an array of the device is held in several, and gives the same numbers',
     async (mode) => {
       const random = createSeededRandom(2);
-      const [rows, columns, tokens, heads, headDim] = [100, 64, 7, 4, 16];
+      const [rows, columns, tokens, heads, headDim] = [300, 64, 40, 4, 16];
+      // Float16 scales between 2^-8 and 2^-7, at the start of each block.
       const bytes = Uint8Array.from({ length: (rows * columns * 34) / 32 }, (_, i) =>
         i % 34 === 1 ? 0x20 : random.integer(100),
       );
@@ -58,19 +59,19 @@ describe('createGpuBackend in a browser', () => {
       const f32 = createWeightMatrix('F32', [rows, columns], new Uint8Array(floats.buffer));
       const x = { data: random.normals(tokens * columns), shape: [tokens, columns] };
       const bias = { data: random.normals(rows), shape: [rows] };
-      const past = { data: random.normals(60 * columns), shape: [60, columns] };
       const results: number[][] = [];
-      for (const maxArrayLength of [undefined, 5000]) {
+      // Both matrices have more than 5200 numbers in any mode, and so have the scores of 40 tokens, 4 heads and 40 keys.
+      for (const maxArrayLength of [undefined, 5200]) {
         const backend = await createGpuBackend({ mode, maxArrayLength });
         const cache = backend.createCache({ numLayers: 1, numKeyValueHeads: heads, headDim });
         const handles = [q8, f32].map((matrix) => backend.uploadWeight(matrix));
         const numbers = await inStep(backend, async (step) => {
           const input = step.upload(x);
           const all = handles.flatMap((handle) => [
-            step.linear(input, handle, step.upload(bias)),
-            step.embed(handle, Int32Array.of(99, 0, 50, 3)),
+            step.linear(step.rows(input, 5, 3), handle, step.upload(bias)),
+            step.embed(handle, Int32Array.of(299, 0, 150, 3)),
           ]);
-          step.appendToCache(cache, 0, step.upload(past), step.upload(past));
+          step.appendToCache(cache, 0, input, input);
           all.push(step.attention(input, cache, 0, { scale: 0.25 }));
           return Promise.all(all.map(async (handle) => [...(await backend.read(handle)).data]));
         });
