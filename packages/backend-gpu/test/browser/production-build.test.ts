@@ -17,7 +17,7 @@ describe('a minified production build', () => {
     '%s: every operation gives the numbers of the development build',
     async (mode) => {
       const [inProduction, inDevelopment] = [await built(mode), await runEveryOperation(mode)];
-      expect(Object.keys(inProduction).length).toBe(29);
+      expect(Object.keys(inProduction).length).toBe(28);
       expect(inProduction).toEqual(inDevelopment);
       for (const [name, numbers] of Object.entries(inDevelopment)) {
         expect(numbers.every(Number.isFinite) && numbers.some((number) => number !== 0), name).toBe(true);
