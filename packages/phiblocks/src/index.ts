@@ -1,3 +1,4 @@
+export * from '@phiblocks/backend-gpu';
 export * from '@phiblocks/backend-wasm';
 export * from '@phiblocks/block-sparse-attention';
 export * from '@phiblocks/gqa';
