@@ -1,6 +1,6 @@
 import { quantizeRow } from '@phiblocks/quantization';
 import {
-  createSession,
+  createSequence,
   encodeImage,
   forwardPhi3,
   forwardPhi3Small,
@@ -16,7 +16,6 @@ import {
   rotaryConfigOf,
 } from '@phiblocks/runtime';
 import type { Backend, WeightMatrix } from '@phiblocks/tensor';
-import { arrangeFeatures } from '@phiblocks/vision';
 
 /**
  * What is checked: the functions of the packages by which a model runs. A value that is passed in, so that a person can
@@ -36,8 +35,7 @@ export interface Implementation {
   readonly phi3SmallSelfAttention: typeof phi3SmallSelfAttention;
   readonly phiMoeSelfAttention: typeof phiMoeSelfAttention;
   readonly rotaryConfigOf: typeof rotaryConfigOf;
-  readonly arrangeFeatures: typeof arrangeFeatures;
-  readonly createSession: typeof createSession;
+  readonly createSequence: typeof createSequence;
   readonly quantizeRow: typeof quantizeRow;
   /** Every backend goes through this. */
   readonly wrapBackend: (backend: Backend) => Backend;
@@ -60,8 +58,7 @@ export const packages: Implementation = {
   phi3SmallSelfAttention,
   phiMoeSelfAttention,
   rotaryConfigOf,
-  arrangeFeatures,
-  createSession,
+  createSequence,
   quantizeRow,
   wrapBackend: (backend) => backend,
   wrapMatrix: (_key, matrix) => matrix,

@@ -110,6 +110,7 @@ export interface Report {
   readonly description: string;
   readonly fingerprint: string;
   readonly startedAt: string;
+  readonly elapsedMs: number;
   readonly environment: { readonly node: string; readonly platform: string; readonly threads: number };
   readonly status: 'passed' | 'failed' | 'nothing checked';
   readonly suites: readonly SuiteResult[];

@@ -80,7 +80,13 @@ export { loadPhi3Weights, phi3TensorPlan } from './models/phi3-weights.ts';
 export { rotaryConfigOf } from './models/rotary-config.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
-export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
+export {
+  type AdvanceOptions,
+  createSequence,
+  type PrefillProgress,
+  type Sequence,
+  type SequenceOptions,
+} from './sequence.ts';
 export {
   createSession,
   restoreSession,
