@@ -285,7 +285,7 @@ async function runPart(
   for (const block of defined.blocks.keys()) {
     if (!seen.has(block)) recorder.failOnce(block, 'was never computed');
   }
-  recorder.end([...defined.blocks.keys(), ...(defined.routing ? ['routing'] : [])]);
+  recorder.end([...defined.blocks.keys()].flatMap((block) => (block === 'experts' ? ['routing', block] : [block])));
 }
 
 function isAbort(error: unknown): boolean {

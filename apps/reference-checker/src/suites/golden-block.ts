@@ -5,7 +5,14 @@ import { createRotaryTable, inverseFrequencies } from '@phiblocks/longrope';
 import { routeSparseMixer } from '@phiblocks/mixture-of-experts';
 import { createReferenceBackend, rotaryConfigOf } from '@phiblocks/runtime';
 import { readImageFile } from '@phiblocks/runtime/node';
-import { hdTransform, hdTransformSize, imageTokenCount, preprocessImage, resizeBicubicGlobal } from '@phiblocks/vision';
+import {
+  hdTransform,
+  hdTransformSize,
+  imageTokenCount,
+  preprocessImage,
+  resizeBicubicGlobal,
+  resizeBilinear,
+} from '@phiblocks/vision';
 import { parsePhi3Config } from '@phiblocks/weights';
 import { checkOf, failed, measureWithin, passed } from '../compare.ts';
 import type { Golden, GoldenTensor, Target } from '../open-target.ts';
@@ -193,6 +200,12 @@ async function compareImages(
     if (!name.endsWith('/input')) continue;
     const input = tensor(name);
     const output = tensor(name.replace(/input$/, 'output'));
+    if (name.startsWith('resize')) {
+      const [height, width] = output.shape as [number, number, number];
+      const image = { width: input.shape[1]!, height: input.shape[0]!, data: input.data as Uint8Array };
+      compare(output.name, resizeBilinear(image, width, height).data);
+      continue;
+    }
     const [, height, width] = output.shape as [number, number, number];
     const resized = resizeBicubicGlobal({ data: input.data as Float32Array, shape: [...input.shape] }, height, width);
     compare(output.name, resized.data);

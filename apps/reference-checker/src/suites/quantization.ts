@@ -141,7 +141,7 @@ function quantized(
 /**
  * How far a stored weight may be from its value. Floats: half a unit in the last place, so that truncation, which loses up to
  * a whole one, shows. Blocks: one step of the scale that spans the block; the search for better scales may clip by more
- * than half a step, never by more than one and a half.
+ * than half a step, and by no more than two.
  */
 function allowedError(format: WeightFormat, row: Float32Array, i: number): number {
   const value = Math.abs(row[i]!);
@@ -163,5 +163,5 @@ function allowedError(format: WeightFormat, row: Float32Array, i: number): numbe
   let largest = 0;
   for (let j = start; j < start + steps[0]; j++) largest = Math.max(largest, Math.abs(row[j]!));
   const step = largest / steps[1];
-  return (format === 'Q8_0' ? 0.51 : 2.5) * step + 2 ** -24;
+  return (format === 'Q8_0' ? 0.6 : 2.5) * step + 2 ** -24;
 }
