@@ -7,6 +7,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
 import { quantizeCommand } from './commands/quantize.ts';
 import { tokenizeCommand } from './commands/tokenize.ts';
+import { acceptHubModels } from './hub-model.ts';
 
 /** The command line as a value; nothing runs until it is parsed. */
 export function createProgram(): Command {
@@ -24,7 +25,7 @@ export function createProgram(): Command {
     benchCommand(),
     quantizeCommand(),
   ]) {
-    program.addCommand(command);
+    program.addCommand(acceptHubModels(command));
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({

@@ -14,9 +14,14 @@ export function runCli(
   args: readonly string[],
   whileRunning?: (child: ChildProcess, stdout: string) => void,
   onStart?: (child: ChildProcess) => void,
+  { environment, folder }: { environment?: Record<string, string>; folder?: string } = {},
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [cli, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: folder,
+      env: { ...process.env, ...environment },
+    });
     onStart?.(child);
     let stdout = '';
     let stderr = '';

@@ -3,5 +3,14 @@ export { type ExampleModules, examplesOf, testExamples, testMarkdown } from './e
 export { expectClose, type Tolerance } from './expect-close.ts';
 export { type ForgedGguf, type ForgedTensor, type ForgedValue, forgeGguf, ggml } from './forge-gguf.ts';
 export { type GoldenCase, type GoldenTensor, loadGolden } from './golden.ts';
+export {
+  gitHash,
+  type HubServer,
+  type HubServerFault,
+  type HubServerOptions,
+  type HubServerRequest,
+  startHubServer,
+} from './hub-server.ts';
+export { allowLoopback, networkAttempts } from './network-guard.ts';
 export { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 export { describeWithShared, sharedPath } from './shared.ts';

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -44,6 +44,64 @@ export async function packAll(
   return packed;
 }
 
+/**
+ * Third-party packages that a published package may need, each for a reason in a decision record. All others need nothing but
+ * packages of this workspace.
+ */
+export const thirdPartyDependencies: ReadonlyMap<string, readonly string[]> = new Map([
+  ['@phiblocks/hub', ['@huggingface/hub', '@noble/hashes']],
+]);
+
+/** What a package needs of {@link thirdPartyDependencies}, its dependencies' needs included. */
+export function thirdPartyNeeds(library: WorkspacePackage): string[] {
+  const names = [library, ...workspaceDependencies(library)].map(({ name }) => name);
+  return names.flatMap((name) => thirdPartyDependencies.get(name) ?? []);
+}
+
+/**
+ * Packs the third-party packages, and those that they need, as they lie in `node_modules`: without network there is nowhere
+ * else to install them from.
+ *
+ * @returns the tarballs by package name
+ */
+export async function packThirdParty(destination: string): Promise<Map<string, string[]>> {
+  const packed = new Map<string, string[]>();
+  for (const [owner, names] of thirdPartyDependencies) {
+    const library = libraries.find(({ name }) => name === owner);
+    if (library === undefined) throw new Error(`${owner} is not in this workspace`);
+    for (const name of names) {
+      const tarballs: string[] = [];
+      await packInstalled(join(library.path, 'node_modules', name), destination, tarballs);
+      packed.set(name, tarballs);
+    }
+  }
+  return packed;
+}
+
+async function packInstalled(folder: string, destination: string, tarballs: string[]): Promise<void> {
+  const real = await realpath(folder);
+  const manifest = JSON.parse(await readFile(join(real, 'package.json'), 'utf8')) as {
+    name: string;
+    dependencies?: Record<string, string>;
+  };
+  const [npm, args] = npmCommand();
+  const options = ['pack', real, '--ignore-scripts', '--json', '--pack-destination', destination];
+  const { stdout } = await execute(npm, [...args, ...options], { cwd: destination, maxBuffer: 1 << 26 });
+  const [{ filename }] = JSON.parse(stdout) as { filename: string }[];
+  // Older npm names a scoped package's tarball by its scope and a slash here, and without the slash on the disk.
+  tarballs.push(join(destination, filename.replace(/^@/, '').replace('/', '-')));
+  // pnpm lays a package's dependencies beside it.
+  const beside = real.slice(0, -manifest.name.length);
+  for (const name of Object.keys(manifest.dependencies ?? {}))
+    await packInstalled(join(beside, name), destination, tarballs);
+}
+
+/** npm lies beside the npx that brings pnpm. */
+function npmCommand(): [string, string[]] {
+  const [file, npxArgs] = pnpmCommand([]);
+  return file === process.execPath ? [file, [join(dirname(npxArgs[0]), 'npm-cli.js')]] : ['npm', []];
+}
+
 /** The packages of this workspace that a package needs at run time, its dependencies' dependencies included. */
 export function workspaceDependencies(library: WorkspacePackage): WorkspacePackage[] {
   const found = new Set<WorkspacePackage>();
@@ -66,6 +124,7 @@ export function workspaceDependencies(library: WorkspacePackage): WorkspacePacka
 export async function installAlone(
   library: WorkspacePackage,
   packed: ReadonlyMap<string, PackedPackage>,
+  thirdParty: ReadonlyMap<string, readonly string[]>,
   folder: string,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
@@ -75,10 +134,8 @@ export async function installAlone(
     if (one === undefined) throw new Error(`${name} was not packed`);
     return one.tarball;
   });
-  const [file, npxArgs] = pnpmCommand([]);
-  // npm lies beside the npx that brings pnpm.
-  const npm: [string, string[]] =
-    file === process.execPath ? [file, [join(dirname(npxArgs[0]), 'npm-cli.js')]] : ['npm', []];
+  for (const name of thirdPartyNeeds(library)) tarballs.push(...(thirdParty.get(name) ?? []));
+  const npm = npmCommand();
   await execute(
     npm[0],
     [

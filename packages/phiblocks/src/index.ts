@@ -1,6 +1,7 @@
 export * from '@phiblocks/backend-wasm';
 export * from '@phiblocks/block-sparse-attention';
 export * from '@phiblocks/gqa';
+export * from '@phiblocks/hub';
 export * from '@phiblocks/longrope';
 export * from '@phiblocks/mixture-of-experts';
 export * from '@phiblocks/quantization';

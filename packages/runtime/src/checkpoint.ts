@@ -19,6 +19,7 @@ import {
   openGguf,
   openSafetensors,
   openShardedSafetensors,
+  openSplitGguf,
   type PreprocessorConfig,
   parseGenerationConfig,
   parsePhi3Config,
@@ -153,12 +154,15 @@ async function openWeights(
 }
 
 /**
- * Opens a checkpoint that is one GGUF file of architecture phi3: configuration, tokenizer and weights come from it.
+ * Opens a checkpoint that is one GGUF file of architecture phi3, or all parts of one that was split: configuration, tokenizer
+ * and weights come from it.
  *
+ * @param source - the file, or its parts in order
  * @throws Phi3Error the codes of `@phiblocks/weights` and `@phiblocks/tokenizer` for faults in the file
  */
-export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
-  const gguf = await openGguf(source);
+export async function openGgufCheckpoint(source: ByteSource | readonly ByteSource[]): Promise<Checkpoint> {
+  const sources = isList(source) ? source : [source];
+  const gguf = await openGgufFile(sources);
   try {
     const config = await configFromGguf(gguf);
     const warnings = [...config.warnings, ...gguf.warnings];
@@ -166,7 +170,7 @@ export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint
     const tokenizer = ggufTokenizer(gguf, chatTemplate);
     expectVocabularyFits(config, { numTokens: tokenizer.vocabSize });
     return {
-      name: source.name,
+      name: sources[0]!.name,
       format: 'gguf',
       config,
       generationConfig: undefined,
@@ -182,9 +186,17 @@ export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint
   }
 }
 
-/** Reads only the tokenizer of a GGUF file, and closes it. */
-export async function openGgufTokenizer(source: ByteSource): Promise<Tokenizer> {
-  const gguf = await openGguf(source);
+function isList(source: ByteSource | readonly ByteSource[]): source is readonly ByteSource[] {
+  return Array.isArray(source);
+}
+
+function openGgufFile(sources: readonly ByteSource[]): Promise<GgufFile> {
+  return sources.length === 1 ? openGguf(sources[0]!) : openSplitGguf(sources);
+}
+
+/** Reads only the tokenizer of a GGUF file, or of all parts of a split one, and closes it. */
+export async function openGgufTokenizer(source: ByteSource | readonly ByteSource[]): Promise<Tokenizer> {
+  const gguf = await openGgufFile(isList(source) ? source : [source]);
   try {
     return ggufTokenizer(gguf, chatTemplateOf(untrustedChatTemplate(gguf), []));
   } finally {

@@ -3,13 +3,16 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { Phi3Error } from '@phiblocks/tensor';
 import { createPhi3SmallTokenizer, parseTokenizerJson, type Tokenizer } from '@phiblocks/tokenizer';
 import type { RgbImage } from '@phiblocks/vision';
+import type { ByteSource } from '@phiblocks/weights';
 import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/node';
 import { type Checkpoint, openCheckpointFiles, openGgufCheckpoint, openGgufTokenizer } from './checkpoint.ts';
 import { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 import { decodeImage } from './node/decode-image.ts';
+import { type FromHubOptions, resolveModelPath } from './node/resolve-model-path.ts';
 
 /**
- * Opens a checkpoint on disk: a directory in the published layout, or a `.gguf` file. In a directory of the Hugging Face
+ * Opens a checkpoint on disk: a directory in the published layout, or a `.gguf` file (of a split model any part, which stands
+ * for all of them). In a directory of the Hugging Face
  * cache the links into its own `blobs` folder are followed; any other link that leads out of the directory is an error.
  *
  * @param path - the directory or file
@@ -17,7 +20,7 @@ import { decodeImage } from './node/decode-image.ts';
  * `openGgufCheckpoint`
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  if (!(await isDirectory('openCheckpoint', path))) return openGgufCheckpoint(await openFileSource(path));
+  if (!(await isDirectory('openCheckpoint', path))) return openGgufCheckpoint(await openGgufParts(path));
   return openCheckpointFiles({
     name: basename(resolve(path)),
     open: async (name) => ((await exists(join(path, name))) ? openFileSource(join(path, name)) : undefined),
@@ -25,18 +28,30 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   });
 }
 
+/** How to load a model in Node. */
+export interface LoadModelOptions extends LanguageModelOptions {
+  /**
+   * Lets `loadModel` take a name on the Hugging Face hub, `owner/name` or `owner/name:Q4_K_M`, where there is no such path;
+   * `{}` will do. Without it no network is touched.
+   */
+  readonly hub?: Omit<FromHubOptions, 'signal'> | undefined;
+}
+
 /**
- * Loads a model from disk.
+ * Loads a model from disk; with the option `hub` also by its name on the Hugging Face hub, from the cache or, where the
+ * cache does not have it, after fetching it.
  *
- * @param path - a directory in the published layout, or a `.gguf` file
+ * @param model - a directory in the published layout, or a `.gguf` file; with `hub` also `owner/name[:choice]`
  * @param options - backend (default `auto`: WebAssembly where it works), progress, signal, chat template, another attention
- * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`
+ * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`; with `hub` the codes of `@phiblocks/hub`
  */
-export async function loadModel(path: string, options: LanguageModelOptions = {}): Promise<LanguageModel> {
+export async function loadModel(model: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
+  const { hub, ...more } = options;
+  const path = hub === undefined ? model : await resolveModelPath(model, { ...hub, signal: options.signal });
   const checkpoint = await openCheckpoint(path);
   try {
     return await createLanguageModel(checkpoint, {
-      ...options,
+      ...more,
       backend: options.backend ?? 'auto',
       decodeImage: options.decodeImage ?? decodeImageBlob,
     });
@@ -47,6 +62,7 @@ export async function loadModel(path: string, options: LanguageModelOptions = {}
 }
 
 export { decodeImage } from './node/decode-image.ts';
+export { type FromHubOptions, resolveModelPath } from './node/resolve-model-path.ts';
 
 /**
  * Reads an image file.
@@ -83,7 +99,7 @@ async function decodeImageBlob(file: Blob): Promise<RgbImage> {
  */
 export async function openTokenizer(path: string): Promise<Tokenizer> {
   const directory = await isDirectory('openTokenizer', path);
-  if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openFileSource(path));
+  if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openGgufParts(path));
   const ranks = directory ? join(path, 'cl100k_base.tiktoken') : path;
   const isSmall = directory
     ? !(await exists(join(path, 'tokenizer.json'))) && (await exists(ranks))
@@ -101,6 +117,22 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
   const configFile = join(dirname(file), 'tokenizer_config.json');
   const tokenizerConfig = (await exists(configFile)) ? await readFile(configFile) : undefined;
   return parseTokenizerJson(await readFile(file), { tokenizerConfig });
+}
+
+/** All parts of a split model by the path of one, `…-00002-of-00003.gguf`; else the file itself. */
+async function openGgufParts(path: string): Promise<ByteSource[]> {
+  const [, stem, count] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/i.exec(path) ?? [];
+  if (stem === undefined || Number(count) === 0) return [await openFileSource(path)];
+  const sources: ByteSource[] = [];
+  try {
+    for (let number = 1; number <= Number(count); number++) {
+      sources.push(await openFileSource(`${stem}-${String(number).padStart(5, '0')}-of-${count}.gguf`));
+    }
+    return sources;
+  } catch (error) {
+    await Promise.all(sources.map((source) => source.close()));
+    throw error;
+  }
 }
 
 async function isDirectory(functionName: string, path: string): Promise<boolean> {

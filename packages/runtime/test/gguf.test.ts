@@ -122,6 +122,37 @@ describe('a GGUF file with the weights of a safetensors checkpoint', () => {
     expect(await forged.createSession().advance(ids, { logits: 'all' })).toEqual(expected);
   });
 
+  it('gives the same logits when it is split into parts', async () => {
+    const checkpoint = await openTinyCheckpoint({});
+    const tensors = await tensorsOf(checkpoint);
+    const half = tensors.length >> 1;
+    const folder = await mkdtemp(join(tmpdir(), 'phiblocks-split-'));
+    try {
+      for (const [number, part] of [tensors.slice(0, half), tensors.slice(half)].entries()) {
+        const split: [string, ForgedValue][] = [
+          ['split.no', { type: 'uint16', value: number }],
+          ['split.count', { type: 'uint16', value: 2 }],
+          ['split.tensors.count', { type: 'int32', value: tensors.length }],
+        ];
+        const described = [...metadataOf(checkpoint.config), ...byteVocabulary(tinyConfig.vocab_size)];
+        const metadata = number === 0 ? [...described, ...split] : split;
+        await writeFile(join(folder, `tiny-0000${number + 1}-of-00002.gguf`), forgeGguf({ metadata, tensors: part }));
+      }
+      // Any part stands for all of them.
+      const path = join(folder, 'tiny-00002-of-00002.gguf');
+      const model = await loadModel(path, { backend: 'reference' });
+      const stored = await createLanguageModel(checkpoint);
+      const expected = await stored.createSession().advance(ids, { logits: 'all' });
+      expect(await model.createSession().advance(ids, { logits: 'all' })).toEqual(expected);
+      await model.dispose();
+      expect((await openTokenizer(path)).vocabSize).toBe(tinyConfig.vocab_size);
+      await rm(join(folder, 'tiny-00001-of-00002.gguf'));
+      await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   it('LongRoPE: across the boundary within a rounding, because GGUF keeps factors as float32', async () => {
     const checkpoint = await openTinyCheckpoint(tinyLongRope);
     const bytes = forgeGguf({

@@ -57,6 +57,7 @@ export type { SafetensorsDtype } from './safetensors/dtypes.ts';
 export type { SafetensorsMetadata, TensorDescription } from './safetensors/layout.ts';
 export { openSafetensors, type SafetensorsOptions, type SafetensorsSource } from './safetensors/open-safetensors.ts';
 export { openShardedSafetensors, type ShardedSafetensorsOptions } from './safetensors/open-sharded-safetensors.ts';
+export { parseShardIndex, type ShardIndex } from './safetensors/parse-index.ts';
 export {
   type ByteSink,
   encodeSafetensors,

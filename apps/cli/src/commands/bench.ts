@@ -39,7 +39,7 @@ interface Measurement {
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description('measure how fast a model reads a prompt and writes on this machine')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
     .option('--prompt-tokens <n>', 'length of the prompt', wholeNumber(1), 128)
     .option('--decode-tokens <n>', 'tokens to write', wholeNumber(1), 32)
     .option('--context <n>', 'tokens in the cache before the first that is written', wholeNumber(1), 64)

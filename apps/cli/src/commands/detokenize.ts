@@ -13,7 +13,10 @@ interface DetokenizeFlags {
 export function detokenizeCommand(): Command {
   return new Command('detokenize')
     .description('turn token ids into text')
-    .requiredOption('--model <path>', 'a checkpoint directory, a tokenizer.json or a .gguf file')
+    .requiredOption(
+      '--model <path>',
+      'a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub',
+    )
     .addOption(new Option('--ids <ids>', 'token ids: 1,2,3').argParser(tokenIds).makeOptionMandatory())
     .option('--skip-special', 'leave special tokens out of the text')
     .option('--json', 'print one JSON object { text }')

@@ -25,7 +25,7 @@ interface GenerateFlags extends BackendOptions, ImageFlags {
 export function generateCommand(): Command {
   const command = new Command('generate')
     .description('write text behind a prompt, streamed to standard output')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
     .option('--prompt <text>', 'text to continue')
     .addOption(idsOption())
     .addOption(imageOption())

@@ -15,7 +15,7 @@ interface InspectFlags {
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('what is in a checkpoint: member, sizes, formats, and the memory it needs')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
     .option(
       '--context <n>',
       'the context length to plan memory for (default: the longest of the model)',

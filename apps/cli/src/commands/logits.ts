@@ -17,7 +17,7 @@ interface LogitsFlags extends BackendOptions, ImageFlags {
 export function logitsCommand(): Command {
   const command = new Command('logits')
     .description('write the logits at every position of a prompt as safetensors: `logits` [T, V], float32')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
     .option('--prompt <text>', 'the prompt as text')
     .addOption(idsOption())
     .addOption(imageOption())

@@ -33,7 +33,7 @@ interface ReportRow extends Comparison {
 export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('write a model in another format: a .gguf file, or for the float formats a checkpoint directory')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
     .requiredOption('--to <format>', `${formatChoices}; with --report and without --out several, by commas`)
     .addOption(new Option('--recipe <name>', 'which tensors get more bits').choices(recipeChoices))
     .option('--calibrate <file>', 'a text; inputs that are loud while the model reads it get the smaller errors')

@@ -16,7 +16,10 @@ interface TokenizeFlags {
 export function tokenizeCommand(): Command {
   return new Command('tokenize')
     .description('turn text into token ids')
-    .requiredOption('--model <path>', 'a checkpoint directory, a tokenizer.json or a .gguf file')
+    .requiredOption(
+      '--model <path>',
+      'a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub',
+    )
     .option('--text <text>', 'the text')
     .option('--file <path>', 'a UTF-8 file with the text')
     .option('--no-special', 'neither add nor recognise special tokens: everything is plain text')

@@ -11,7 +11,7 @@ import { fileSource, type OpenFile, openRegularFile } from './open-file-source.t
 export interface ContainmentOptions {
   /**
    * Accept symbolic links into the `blobs` folder of a Hugging Face cache, for a folder
-   * `models--owner--name/snapshots/<commit>`. Default: false.
+   * `models--owner--name/snapshots/<commit>` or one below it. Default: false.
    */
   allowCacheLinks?: boolean | undefined;
   /** Accept files that have a second name on the disk (hard links). Default: false. */
@@ -75,8 +75,12 @@ export async function realPath(functionName: string, path: string): Promise<stri
 
 function isContained(real: string, root: string, allowCacheLinks: boolean): boolean {
   if (isWithin(real, root)) return true;
-  const snapshots = dirname(root);
-  return allowCacheLinks && basename(snapshots) === 'snapshots' && isWithin(real, join(dirname(snapshots), 'blobs'));
+  if (!allowCacheLinks) return false;
+  // The checkpoint may lie in a subfolder of its repository, `snapshots/<commit>/cpu/int4`.
+  for (let folder = dirname(root); folder !== dirname(folder); folder = dirname(folder)) {
+    if (basename(folder) === 'snapshots') return isWithin(real, join(dirname(folder), 'blobs'));
+  }
+  return false;
 }
 
 function isWithin(path: string, folder: string): boolean {

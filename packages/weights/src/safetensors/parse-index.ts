@@ -26,6 +26,11 @@ const maxShards = 10_000;
  * @param bytes - the whole index
  * @param file - its name for messages
  * @param limits - most bytes and most tensors
+ * @throws Phi3Error `IX_…`, `FILE_IS_HTML`, `FILE_IS_LFS_POINTER`
+ * @example
+ * const text = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}';
+ * const limits = { maxSizeInBytes: 1000, maxTensors: 10 };
+ * parseShardIndex(new TextEncoder().encode(text), 'model.safetensors.index.json', limits).shards.length; // => 2
  */
 export function parseShardIndex(
   bytes: Uint8Array,
