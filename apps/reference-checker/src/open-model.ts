@@ -1,4 +1,10 @@
+import { stat } from 'node:fs/promises';
+import { type HubProgress, looksLikeModelReference, parseModelReference } from '@phiblocks/hub';
+import { fetchCheckpoint, findCached } from '@phiblocks/hub/node';
+import { Phi3Error } from '@phiblocks/tensor';
 import { openTarget, type Target } from './open-target.ts';
+import { note } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface OpenModelOptions {
   /** Whether a name may be looked up on the hub. */
@@ -7,7 +13,40 @@ export interface OpenModelOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens what the command line names. */
-export async function openModel(model: string, _options: OpenModelOptions): Promise<Target> {
-  return openTarget(model);
+/**
+ * Opens what the command line names: a path, or a name on the hub. What is in the cache is taken from there; the network is
+ * reached with `download` only.
+ */
+export async function openModel(model: string, { download, revision, signal }: OpenModelOptions): Promise<Target> {
+  const isPath = await stat(model).then(
+    () => true,
+    () => false,
+  );
+  if (isPath || !looksLikeModelReference(model)) {
+    if (download) throw new UsageError(`--download goes with a name on the hub, not with ${JSON.stringify(model)}`);
+    return openTarget(model);
+  }
+  const { repository } = parseModelReference(model);
+  if (download) {
+    const { path } = await fetchCheckpoint({ model, revision, signal, onProgress: downloadNotes() });
+    return openTarget(path, model, repository);
+  }
+  const cached = await findCached({ model, revision });
+  if (!cached || cached.missing.length > 0) {
+    throw new Phi3Error({
+      code: 'CHECKPOINT_NOT_FOUND',
+      function: 'check',
+      expected: cached ? `all files of ${model} in the cache` : `${model} in the cache, or a path`,
+      got: cached ? cached.missing : model,
+      hint: 'Say --download to fetch it.',
+    });
+  }
+  return openTarget(cached.path, model, repository);
+}
+
+/** A line for each file that is fetched. */
+function downloadNotes(): (event: HubProgress) => void {
+  return (event) => {
+    if (event.status === 'download') note(`phiblocks-check: fetching ${event.file}`);
+  };
 }
