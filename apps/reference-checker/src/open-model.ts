@@ -41,7 +41,7 @@ export async function openModel(model: string, { download, revision, signal }: O
       hint: 'Say --download to fetch it.',
     });
   }
-  return openTarget(cached.path, model, repository);
+  return openTarget(cached.checkpoint.path, model, repository);
 }
 
 /** A line for each file that is fetched. */

@@ -124,7 +124,7 @@ async function runCheck(model: string, flags: CheckFlags, implementation: Implem
 
 async function writeReports(report: Report, { json, html }: CheckFlags): Promise<void> {
   if (json !== undefined) await writeFile(json, `${JSON.stringify(report, undefined, 2)}\n`);
-  if (html !== undefined) await writeFile(html, await htmlReport(report));
+  if (html !== undefined) await writeFile(html, htmlReport(report));
 }
 
 function parseNames<Name extends string>(
