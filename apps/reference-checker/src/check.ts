@@ -65,6 +65,9 @@ export async function check(target: Target, options: CheckOptions = {}): Promise
       if (!done) await state.finish(results.at(-1)!);
     }
     await state.remove();
+  } catch (error) {
+    await state.flush();
+    throw error;
   } finally {
     peak.stop();
   }

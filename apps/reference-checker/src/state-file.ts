@@ -10,6 +10,8 @@ export interface StateFile {
   /** Half a suite. */
   part<State>(name: SuiteName): State | undefined;
   savePart(name: SuiteName, state: object): Promise<void>;
+  /** Writes what was not written yet: the check is about to stop. */
+  flush(): Promise<void>;
   /** Everything is done: nothing is left. */
   remove(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export async function createStateFile(directory: string | undefined, key: string
       parts.set(name, state);
       if (performance.now() - lastSaved >= saveIntervalMs) await write();
     },
+    flush: write,
     async remove() {
       if (path !== undefined) await rm(path, { force: true });
     },

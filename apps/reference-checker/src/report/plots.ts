@@ -37,9 +37,9 @@ export function drawFigures(suites: readonly SuiteResult[]): Figure[] {
       caption:
         'Largest error of each block as a share of its budget: pale is far inside, full colour is all of it, the colour of a failure is beyond. Every block was fed what the definition gives for the block before.',
       svg: draw({
-        width: Math.max(420, Math.min(1100, 150 + 34 * layers.length)),
+        width: Math.max(440, 185 + (layers.length > 20 ? 22 : 44) * layers.length),
         height: 70 + 22 * names.length,
-        marginLeft: 150,
+        marginLeft: 175,
         marginTop: 10,
         marginBottom: 50,
         x: {
@@ -76,6 +76,7 @@ export function drawFigures(suites: readonly SuiteResult[]): Figure[] {
       svg: draw({
         width: 720,
         height: 300,
+        marginTop: 30,
         marginLeft: 60,
         marginBottom: 45,
         x: { label: 'position', domain: [-1, farthest + 1] },
@@ -116,7 +117,7 @@ export function drawFigures(suites: readonly SuiteResult[]): Figure[] {
       svg: draw({
         width: 720,
         height: 60 + 58 * labels.length,
-        marginLeft: 150,
+        marginLeft: 180,
         marginBottom: 45,
         x: { label: 'absolute difference', tickFormat: (d: number) => `1e${d}`, ticks: 8 },
         y: { axis: null },
@@ -147,7 +148,8 @@ export function drawFigures(suites: readonly SuiteResult[]): Figure[] {
         'Kullback-Leibler divergence from full precision against bits per weight: down and to the left is better.',
       svg: draw({
         width: 720,
-        height: 320,
+        height: 340,
+        marginTop: 35,
         marginLeft: 60,
         marginRight: 50,
         marginBottom: 45,

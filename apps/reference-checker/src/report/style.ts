@@ -28,6 +28,7 @@ table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .4rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 thead th { color: var(--quiet); font-weight: 500; font-size: .8rem; }
 tbody th { font-weight: 500; }
+.suites th { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .status { white-space: nowrap; font-weight: 600; }
 .scroll, .plot { overflow-x: auto; }

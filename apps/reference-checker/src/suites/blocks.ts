@@ -374,18 +374,19 @@ const projectorBlockName =
 const camelCase = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 function blockFigures(checks: readonly Check[]): BlockFigure[] {
-  return checks.flatMap(({ name, layer, error }) =>
-    error
-      ? [
-          {
-            layer: layer === undefined ? (name.split('.')[0] ?? '') : String(layer),
-            block: name.split('.').at(-1)!,
-            share: error.largestShare,
-            relative: error.size > 0 ? error.largestAbsolute / error.size : 0,
-          },
-        ]
-      : [],
-  );
+  return checks.flatMap(({ name, error }) => {
+    if (!error) return [];
+    const [, tower = '', number, inLayer] = /^(vision\.)?layers\.(\d+)\.(.+)$/.exec(name) ?? [];
+    const place = number === undefined ? name.slice(0, name.lastIndexOf('.')) : `${tower && 'v'}${number}`;
+    return [
+      {
+        layer: place.replace('vision.', 'v '),
+        block: inLayer ?? name.slice(name.lastIndexOf('.') + 1),
+        share: error.largestShare,
+        relative: error.size > 0 ? error.largestAbsolute / error.size : 0,
+      },
+    ];
+  });
 }
 
 /** The tensors of a checkpoint as numbers, decoded here. */
