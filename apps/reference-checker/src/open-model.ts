@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { type HubProgress, looksLikeModelReference, parseModelReference } from '@phiblocks/hub';
-import { fetchCheckpoint, findCached } from '@phiblocks/hub/node';
+import type { HubProgress } from '@phiblocks/hub';
 import { Phi3Error } from '@phiblocks/tensor';
 import { openTarget, type Target } from './open-target.ts';
 import { note } from './terminal.ts';
@@ -22,11 +21,14 @@ export async function openModel(model: string, { download, revision, signal }: O
     () => true,
     () => false,
   );
-  if (isPath || !looksLikeModelReference(model)) {
+  // Loaded only here: whoever checks what is on the disk needs no hub.
+  const hub = isPath ? undefined : await import('@phiblocks/hub');
+  if (!hub?.looksLikeModelReference(model)) {
     if (download) throw new UsageError(`--download goes with a name on the hub, not with ${JSON.stringify(model)}`);
     return openTarget(model);
   }
-  const { repository } = parseModelReference(model);
+  const { repository } = hub.parseModelReference(model);
+  const { fetchCheckpoint, findCached } = await import('@phiblocks/hub/node');
   if (download) {
     const { path } = await fetchCheckpoint({ model, revision, signal, onProgress: downloadNotes() });
     return openTarget(path, model, repository);

@@ -8,8 +8,7 @@ import { exportReference } from './export-reference.ts';
 import type { Implementation } from './implementation.ts';
 import { openModel } from './open-model.ts';
 import { type MemberName, memberNames } from './published/members.ts';
-import { htmlReport } from './report/html.ts';
-import { suiteText, summaryText } from './report/text.ts';
+import { printable, suiteText, summaryText } from './report/text.ts';
 import { exitStatus, type Report, type SuiteName } from './result.ts';
 import { checkedFormats } from './suites/quantization.ts';
 import { createInterrupt, createProgress, note, print } from './terminal.ts';
@@ -107,7 +106,7 @@ async function runCheck(model: string, flags: CheckFlags, implementation: Implem
       implementation,
     });
     progress.end();
-    await print(`${report.model}: ${report.description}\n`);
+    await print(`${printable(report.model)}: ${printable(report.description)}\n`);
     for (const suite of report.suites) await print(suiteText(suite));
     await print(summaryText(report));
     await writeReports(report, flags);
@@ -124,7 +123,10 @@ async function runCheck(model: string, flags: CheckFlags, implementation: Implem
 
 async function writeReports(report: Report, { json, html }: CheckFlags): Promise<void> {
   if (json !== undefined) await writeFile(json, `${JSON.stringify(report, undefined, 2)}\n`);
-  if (html !== undefined) await writeFile(html, htmlReport(report));
+  if (html === undefined) return;
+  // What draws plots is loaded only where plots are wanted.
+  const { htmlReport } = await import('./report/html.ts');
+  await writeFile(html, htmlReport(report));
 }
 
 function parseNames<Name extends string>(

@@ -136,6 +136,7 @@ export function storedMatrix(format: string, shape: readonly number[], bytes: Ui
   const isBfloat16 = format === 'BF16';
   const words = new Uint32Array(isBfloat16 ? columns : 0);
   const asFloats = new Float32Array(words.buffer);
+  const halves = format === 'F16' && rows * columns > 2 ** 16 ? everyHalf() : undefined;
   return {
     rows,
     columns,
@@ -147,11 +148,24 @@ export function storedMatrix(format: string, shape: readonly number[], bytes: Ui
         out.set(asFloats);
         return;
       }
+      if (halves) {
+        for (let i = 0; i < columns; i++, at += 2) out[i] = halves[view.getUint16(at, true)]!;
+        return;
+      }
       for (let first = 0; first < columns; first += weights, at += blockBytes) {
         for (let i = 0; i < weights; i++) out[first + i] = valueAt(view, at, i);
       }
     },
   };
+}
+
+/** The value of each of the 65,536 float16 numbers: large matrices are read by looking up. */
+function everyHalf(): Float32Array {
+  const view = new DataView(new ArrayBuffer(2));
+  return Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
+    view.setUint16(0, bits, true);
+    return half(view, 0);
+  });
 }
 
 /** All numbers of a tensor. */

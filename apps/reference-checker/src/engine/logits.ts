@@ -115,11 +115,11 @@ export function argmax(logits: ArrayLike<number>): number {
 }
 
 /** A sample of differences for a histogram: evenly spread over all. */
-export function sampleDifferences(a: Float32Array, b: Float32Array, most = 4000): number[] {
+export function sampleDifferences(a: ArrayLike<number>, b: ArrayLike<number>, most = 600): number[] {
   const step = Math.max(1, Math.floor(a.length / most));
   const out: number[] = [];
   for (let i = 0; i < a.length; i += step) {
-    if (Math.abs(a[i]!) < 1e30) out.push(b[i]! - a[i]!);
+    if (Math.abs(a[i]!) < 1e30) out.push(Number((b[i]! - a[i]!).toPrecision(3)));
   }
   return out;
 }

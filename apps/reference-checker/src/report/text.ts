@@ -9,7 +9,7 @@ const mostListed = 12;
 /** A suite in a few lines: what it covered, and everything that fell short. */
 export function suiteText({ suite, status, reason, checks, elapsedMs }: SuiteResult): string {
   const time = elapsedMs >= 1000 ? ` (${duration(elapsedMs)})` : '';
-  const lines = [`${marks[status]} ${suite.padEnd(12)} ${reason}${worst(checks)}${time}`];
+  const lines = [`${marks[status]} ${suite.padEnd(12)} ${printable(reason)}${worst(checks)}${time}`];
   const failures = checks.filter((check) => check.status === 'failed');
   for (const { name, detail } of failures.slice(0, mostListed))
     lines.push(`         ${printable(name)}: ${printable(detail)}`);
@@ -40,7 +40,7 @@ export function summaryText(report: Report): string {
 }
 
 /** Names and values from files, fit for a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '�');
 }

@@ -7,7 +7,7 @@ import type { RgbImage } from '@phiblocks/vision';
 import { checkOf, failed, measureWithin, passed } from '../compare.ts';
 import { type CheckContext, type Findings, notApplicable } from '../context.ts';
 import { factorListAt } from '../definition/rotary.ts';
-import { argmax } from '../engine/logits.ts';
+import { argmax, sampleDifferences } from '../engine/logits.ts';
 import type { PartRunner } from '../engine/part-runner.ts';
 import type { Golden, GoldenTensor } from '../open-target.ts';
 import type { Check, LogitDifferences } from '../result.ts';
@@ -90,10 +90,7 @@ function createComparison({ tensors }: Golden): Comparison {
       );
       checks.push(checkOf(label, error));
       if (/(^|\/)logits(\.\d+)?$/.test(name)) {
-        const differences: number[] = [];
-        for (let i = 0; i < got.length; i++)
-          if (Math.abs(expected[i]!) < 1e30) differences.push(got[i]! - expected[i]!);
-        logitDifferences.push({ label: name, differences: differences.slice(0, 4000) });
+        logitDifferences.push({ label: name, differences: sampleDifferences(expected, got) });
       }
     },
     equal(name, got, expected) {
