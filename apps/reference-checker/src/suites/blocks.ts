@@ -380,7 +380,7 @@ function blockFigures(checks: readonly Check[]): BlockFigure[] {
     const place = number === undefined ? name.slice(0, name.lastIndexOf('.')) : `${tower && 'v'}${number}`;
     return [
       {
-        layer: place.replace('vision.', 'v ').replace('embedding', 'embed'),
+        layer: place.replace('vision.', 'v').replace('embedding', 'emb').replace('projector', 'proj'),
         block: inLayer ?? name.slice(name.lastIndexOf('.') + 1),
         share: error.largestShare,
         relative: error.size > 0 ? error.largestAbsolute / error.size : 0,
