@@ -30,9 +30,10 @@ export { createPhiMoe, type PhiMoeOptions, type PhiMoeSource } from './models/cr
 export { createPhi3, type Phi3Options, type Phi3Source } from './models/create-phi3.ts';
 export { createPhi3Small, type Phi3SmallOptions, type Phi3SmallSource } from './models/create-phi3-small.ts';
 export { createPhi3Vision, type Phi3VisionOptions, type Phi3VisionSource } from './models/create-phi3-vision.ts';
-export type { Experts } from './models/experts.ts';
+export type { ExpertKeys, Experts } from './models/experts.ts';
 export type { ForwardOptions, ImageRows } from './models/forward-options.ts';
-export type { LoadOptions, LoadProgress, TensorPlan } from './models/load-weights.ts';
+export type { LoadOptions, LoadProgress, TensorPlan, WeightLoader } from './models/load-weights.ts';
+export { permuteElements, permuteRows } from './models/permute-rows.ts';
 export {
   forwardPhiMoe,
   type PhiMoe,
@@ -42,7 +43,7 @@ export {
   type PhiMoeWeights,
   phiMoeSelfAttention,
 } from './models/phi-moe.ts';
-export { phiMoeTensorPlan } from './models/phi-moe-weights.ts';
+export { expertKeys, loadPhiMoeWeights, phiMoeTensorPlan } from './models/phi-moe-weights.ts';
 export {
   forwardPhi3,
   type Phi3,
@@ -62,7 +63,12 @@ export {
   type Phi3SmallWeights,
   phi3SmallSelfAttention,
 } from './models/phi3-small.ts';
-export { gateUpOrder, phi3SmallTensorPlan, queryKeyValueOrder } from './models/phi3-small-weights.ts';
+export {
+  gateUpOrder,
+  loadPhi3SmallWeights,
+  phi3SmallTensorPlan,
+  queryKeyValueOrder,
+} from './models/phi3-small-weights.ts';
 export {
   type ClipLayer,
   encodeImage,
@@ -70,12 +76,19 @@ export {
   type ImageWeights,
   type Phi3Vision,
 } from './models/phi3-vision.ts';
-export { phi3VisionTensorPlan } from './models/phi3-vision-weights.ts';
-export { phi3TensorPlan } from './models/phi3-weights.ts';
+export { loadImageWeights, phi3VisionTensorPlan } from './models/phi3-vision-weights.ts';
+export { loadPhi3Weights, phi3TensorPlan } from './models/phi3-weights.ts';
+export { rotaryConfigOf } from './models/rotary-config.ts';
 export type { PlannedModel } from './plan-memory.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
 export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
-export type { AdvanceOptions, PrefillProgress } from './sequence.ts';
+export {
+  type AdvanceOptions,
+  createSequence,
+  type PrefillProgress,
+  type Sequence,
+  type SequenceOptions,
+} from './sequence.ts';
 export {
   createSession,
   restoreSession,
