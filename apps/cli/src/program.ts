@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { benchCommand } from './commands/bench.ts';
 import { detokenizeCommand } from './commands/detokenize.ts';
+import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     inspectCommand(),
     benchCommand(),
     quantizeCommand(),
+    evalCommand(),
   ]) {
     program.addCommand(command);
   }

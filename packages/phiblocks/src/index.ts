@@ -1,5 +1,6 @@
 export * from '@phiblocks/backend-wasm';
 export * from '@phiblocks/block-sparse-attention';
+export * from '@phiblocks/evals';
 export * from '@phiblocks/gqa';
 export * from '@phiblocks/longrope';
 export * from '@phiblocks/mixture-of-experts';
