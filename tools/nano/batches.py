@@ -14,26 +14,22 @@ class Packer:
         self.waiting = []  # documents that did not fit yet, tried first for the next rows
 
     def _row(self):
-        ids, weights = [], []
-        for at in range(40):  # so many documents are tried before the rest of the row is padding
-            if at < len(self.waiting):
-                document = self.waiting[at]
-            else:
-                document = self.next_document()
-                if len(document[0]) > self.length:
-                    continue
+        row, room = [], self.length
+        for document in self.waiting[:]:
+            if len(document[0]) <= room:
+                self.waiting.remove(document)
+                row.append(document)
+                room -= len(document[0])
+        while room >= 12 and len(self.waiting) < 16:
+            document = self.next_document()
+            if len(document[0]) <= room:
+                row.append(document)
+                room -= len(document[0])
+            elif len(document[0]) <= self.length:
                 self.waiting.append(document)
-            if len(ids) + len(document[0]) <= self.length:
-                ids += document[0]
-                weights += document[1]
-                self.waiting[at] = None
-                if self.length - len(ids) < 12:
-                    break
-            elif len(self.waiting) > 12:
-                break
-        self.waiting = [document for document in self.waiting if document is not None]
-        rest = self.length - len(ids)
-        return ids + [self.padding_id] * rest, weights + [0.0] * rest
+        ids = [id for document in row for id in document[0]]
+        weights = [weight for document in row for weight in document[1]]
+        return ids + [self.padding_id] * room, weights + [0.0] * room
 
     def batch(self, rows):
         """`(ids, weights)` as tensors `[rows, length]`; the weight stands at the token that is to be predicted."""
