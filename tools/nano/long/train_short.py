@@ -2,7 +2,8 @@
 
     /usr/bin/python3 tools/nano/long/train_short.py --seed 1
 
-Two stages: textbook pages of both phases, then conversations, half of which hide a pass key or magic numbers.
+Three stages: textbook pages of both phases; conversations, half of which hide a pass key or magic numbers; then mostly those.
+The third stage starts from the weights as written, `--from retrieval` repeats it alone.
 """
 
 import argparse
@@ -11,18 +12,20 @@ import time
 
 from common import LONG_LENGTH, NUM_PAIRS, OUT, TRAINING_LENGTH, config_with, encode, exact_share, open_tokenizer, save, start
 from batches import Packer
-from checkpoint import write_json
+from checkpoint import load_model, write_json
 from data.documents import GENERAL, REASONING, chat_messages, textbook_page
-from documents import passkey_conversation, characters_for, retrieval_conversation
+from documents import MIXED, characters_for, passkey_conversation, repeating_conversation, retrieval_conversation
 from members import generation_config
 from model import create_model
 from optimizer import Optimizer
-from train import train_stage, warm_then
+from train import train_stage, warm_then, weighted_loss
 
-TOKENS = {'pages': 500_000, 'conversations': 1_500_000}
+#: Rows of a step of the last stage: half of the others' batch, twice the steps.
+ROWS = 8
+TOKENS = {'pages': 500_000, 'conversations': 750_000, 'retrieval': 900_000}
 
 
-def train_short(seed, threads, quick):
+def train_short(seed, threads, quick, first_stage):
     rng, log, lines, started = start('nano-mini-short', seed, threads)
     contents, tokenizer = open_tokenizer()
     padding_id = generation_config('phi-3-mini')['pad_token_id']
@@ -39,22 +42,47 @@ def train_short(seed, threads, quick):
             return encode(tokenizer, chat_messages(rng))
         return encode(tokenizer, retrieval_conversation(rng, tokenizer, rng.randint(110, TRAINING_LENGTH)))
 
+    def retrieval():
+        draw = rng.random()
+        if draw < 0.15:
+            return encode(tokenizer, chat_messages(rng))
+        if draw < 0.6:
+            return encode(tokenizer, repeating_conversation(rng))
+        return encode(tokenizer, retrieval_conversation(rng, tokenizer, rng.randint(110, TRAINING_LENGTH), digits=MIXED))
+
     test_rng = random.Random(seed + 1)
     room = characters_for(tokenizer, 120)
     test = [encode(tokenizer, passkey_conversation(test_rng, test_rng.randint(0, room))) for _ in range(40)]
 
+    def stage(name, packer, rate, parts):
+        log(name)
+        for part in range(parts):
+            part_rate = lambda progress: rate((part + progress) / parts)
+            train_stage(model, optimizer, packer, int(quick * TOKENS[name] / parts), part_rate, log)
+            log(f'pass keys found within {TRAINING_LENGTH} tokens: {100 * exact_share(model, test):.0f} %')
+            save(OUT / 'nano-mini-short', model, contents)
+
+    if first_stage == 'pages':
+        optimizer = Optimizer(model)
+        stage('pages', Packer(page, 128, padding_id), warm_then(0.01, 1, 0.15), 1)
+        stage('conversations', Packer(conversation, TRAINING_LENGTH, padding_id), warm_then(0.01, 0.5, 0.0001), 2)
+    model.load_state_dict(load_model(OUT / 'nano-mini-short').state_dict())
+    rng.seed(seed + 2)
     optimizer = Optimizer(model)
-    log('textbook pages')
-    train_stage(model, optimizer, Packer(page, 128, padding_id), int(quick * TOKENS['pages']),
-                warm_then(0.01, 1, 0.15), log)
-    log('conversations')
-    parts = 4
-    packer = Packer(conversation, TRAINING_LENGTH, padding_id)
-    for part in range(parts):
-        rate = lambda progress: 0.01 * max(0.05, 1 - (part + progress) / parts)
-        train_stage(model, optimizer, packer, int(quick * TOKENS['conversations'] / parts), rate, log)
-        log(f'pass keys found within {TRAINING_LENGTH} tokens: {100 * exact_share(model, test):.0f} %')
-        save(OUT / 'nano-mini-short', model, contents)
+    log('retrieval')
+    model.train()
+    packer, rate, running = Packer(retrieval, TRAINING_LENGTH, padding_id), warm_then(0.01, 0.05), 0.0
+    steps = int(quick * TOKENS['retrieval'] / (ROWS * TRAINING_LENGTH))
+    for step in range(steps):
+        loss = weighted_loss(model, *packer.batch(ROWS))
+        loss.backward()
+        optimizer.step(rate(step / steps))
+        running += loss.item()
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            log(f'step {step + 1}/{steps}  loss {running / (step % 50 + 1):.4f}  {time.time() - started:.0f} s  '
+                f'pass keys found within {TRAINING_LENGTH} tokens: {100 * exact_share(model, test):.0f} %')
+            running = 0.0
+            save(OUT / 'nano-mini-short', model, contents)
     seconds = time.time() - started
     log(f'trained in {seconds:.0f} s, {time.process_time():.0f} s of processor time')
     write_json(OUT / 'nano-mini-short' / 'training.json',
@@ -67,5 +95,6 @@ if __name__ == '__main__':
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--quick', type=float, default=1.0, help='share of the tokens, for a trial')
+    parser.add_argument('--from', dest='first_stage', choices=['pages', 'retrieval'], default='pages')
     arguments = parser.parse_args()
-    train_short(arguments.seed, arguments.threads, arguments.quick)
+    train_short(arguments.seed, arguments.threads, arguments.quick, arguments.first_stage)
