@@ -35,22 +35,12 @@ def _key(rng):
     return f'{rng.choice(COLOURS)}-{rng.choice(OBJECTS)}' if rng.random() < 0.4 else f'{_word(rng)}-{_word(rng)}'
 
 
-#: Digits of a magic number: seven as in the evaluation, or fewer, which are learned first.
-SEVEN = (7,)
-MIXED = (2, 3, 4, 5, 7, 7, 7, 7)
-
-
-def _value(rng, lengths):
-    digits = rng.choice(lengths) if len(lengths) > 1 else lengths[0]
-    return rng.randint(10 ** (digits - 1), 10 ** digits - 1)
-
-
-def needle_conversation(rng, characters, needles, questions, digits=SEVEN):
+def needle_conversation(rng, characters, needles, questions):
     """Messages: so many needles in filler, and questions for some of them, each answered."""
     keys = set()
     while len(keys) < needles:
         keys.add(_key(rng))
-    values = {key: _value(rng, digits) for key in sorted(keys)}
+    values = {key: rng.randint(1_000_000, 9_999_999) for key in sorted(keys)}
     order = sorted(keys)
     rng.shuffle(order)
     sentences = [sentence + '.' for sentence in _filler(characters).strip().split('. ') if sentence]
@@ -68,24 +58,12 @@ def needle_conversation(rng, characters, needles, questions, digits=SEVEN):
     return messages
 
 
-def repeating_conversation(rng):
-    """Messages: long random keys or words, a little filler, and the same again. Dense practice in copying by content."""
-    filler = _filler(rng.randint(0, 200))
-    if rng.random() < 0.6:
-        digits = rng.randint(3, 24)
-        key = rng.randint(10 ** (digits - 1), 10 ** digits - 1)
-        text = '\n'.join([f'The pass key is {key}. Remember it.', filler, 'What is the pass key?'])
-        return [('user', text), ('assistant', f'The pass key is {key}.')]
-    words = ' '.join(_word(rng) for _ in range(rng.randint(2, 10)))
-    return [('user', f'Repeat: {words}.\n{filler}'), ('assistant', f'{words}.')]
-
-
 def characters_for(tokenizer, tokens):
     """How many characters of filler make about so many tokens."""
     return max(0, round(tokens * 1000 / len(tokenizer.encode(_filler(1000)))))
 
 
-def retrieval_conversation(rng, tokenizer, length, margin=20, digits=SEVEN):
+def retrieval_conversation(rng, tokenizer, length, margin=20):
     """A conversation of about `length` tokens, most often a little less, half of them pass keys."""
     if rng.random() < 0.5:
         empty = passkey_conversation(rng, 0)
@@ -93,10 +71,10 @@ def retrieval_conversation(rng, tokenizer, length, margin=20, digits=SEVEN):
         return passkey_conversation(rng, characters_for(tokenizer, room))
     needles = max(1, min(16, length // 150))
     questions = rng.randint(1, max(1, min(6, needles)))
-    room = length - _tokens(tokenizer, needle_conversation(rng, 0, needles, questions, digits)) - margin
+    room = length - _tokens(tokenizer, needle_conversation(rng, 0, needles, questions)) - margin
     if room < 0:
         return passkey_conversation(rng, 0)
-    return needle_conversation(rng, characters_for(tokenizer, room), needles, questions, digits)
+    return needle_conversation(rng, characters_for(tokenizer, room), needles, questions)
 
 
 def _tokens(tokenizer, messages):

@@ -2,8 +2,9 @@
 
     /usr/bin/python3 tools/nano/long/make_rows.py
 
-Half of the rows are one long conversation about needles or a pass key, half are many short conversations behind one another.
-`counts` are the positions whose tokens are scored: those of answers, as in training.
+Half of the rows hide one pass key, half are many short conversations behind one another. `counts` are the positions whose
+tokens are scored: those of answers, as in training; of the short conversations the last ones only, so that finding something
+far away counts about as much as going on with what is near.
 """
 
 import json
@@ -12,8 +13,11 @@ import random
 from common import LONG_LENGTH, OUT, encode, open_tokenizer
 from batches import Packer
 from data.documents import chat_messages
-from documents import needle_conversation, characters_for, passkey_conversation
+from documents import characters_for, passkey_conversation
 from members import generation_config
+
+#: Tokens that are scored in a row, at most.
+NUM_COUNTED = 30
 
 
 def make_rows(seed, count):
@@ -22,10 +26,8 @@ def make_rows(seed, count):
     padding_id = generation_config('phi-3-mini')['pad_token_id']
 
     def long_conversation():
-        make = lambda characters: (needle_conversation(rng, characters, 10, 6) if rng.random() < 0.5
-                                   else passkey_conversation(rng, characters))
         while True:
-            ids, weights = encode(tokenizer, make(characters_for(tokenizer, rng.randint(1200, 1900))))
+            ids, weights = encode(tokenizer, passkey_conversation(rng, characters_for(tokenizer, rng.randint(1500, 1900))))
             if 1600 <= len(ids) <= LONG_LENGTH:
                 return ids, weights
 
@@ -36,7 +38,8 @@ def make_rows(seed, count):
         else:
             packer = Packer(lambda: encode(tokenizer, chat_messages(rng)), LONG_LENGTH, padding_id)
             ids, weights = (part[0].tolist() for part in packer.batch(1))
-        rows.append({'ids': ids, 'counts': [i for i, weight in enumerate(weights) if weight > 0 and i > 0]})
+        counts = [i for i, weight in enumerate(weights) if weight > 0 and i > 0]
+        rows.append({'ids': ids, 'counts': counts[-NUM_COUNTED:]})
     return rows
 
 

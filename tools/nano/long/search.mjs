@@ -1,7 +1,7 @@
 // Searches the long factors of nano-mini-short with `searchFactors` of @phiblocks/longrope, and compares what it finds with
 // the closed forms on rows that the search has not seen. Build the packages and run make_rows.py first.
 //
-//   node tools/nano/long/search.mjs [--model DIR] [--rows 2] [--population 24] [--iterations 10] [--seed 42] [--fresh]
+//   node tools/nano/long/search.mjs [--model DIR] [--rows 3] [--population 16] [--iterations 8] [--seed 42] [--fresh]
 //
 // After every evaluation the state is written to out/factor-search-state.json; the same command goes on from it.
 // The result goes to tools/nano/long/factor-search.json: factors, curve, comparison, time and device.
@@ -27,10 +27,10 @@ const out = join(here, '../out');
 const { values: flags } = parseArgs({
   options: {
     model: { type: 'string', default: join(out, 'nano-mini-short') },
-    rows: { type: 'string', default: '2' },
-    'held-out': { type: 'string', default: '8' },
-    population: { type: 'string', default: '24' },
-    iterations: { type: 'string', default: '10' },
+    rows: { type: 'string', default: '3' },
+    'held-out': { type: 'string', default: '12' },
+    population: { type: 'string', default: '16' },
+    iterations: { type: 'string', default: '8' },
     seed: { type: 'string', default: '42' },
     threads: { type: 'string', default: '1' },
     fresh: { type: 'boolean', default: false },
