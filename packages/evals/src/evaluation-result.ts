@@ -26,26 +26,30 @@ export interface EvaluationResult {
  * }
  */
 export function parseEvaluationResult(value: unknown): EvaluationResult {
-  const fail = (key: string, expected: string, got: unknown): never => {
+  expectResult(value);
+  return value as EvaluationResult;
+}
+
+function expectResult(value: unknown): void {
+  function fail(key: string, expected: string, got: unknown): never {
     throw new Phi3Error({ code: 'EV_RESULT', function: 'parseEvaluationResult', expected, got, where: { key } });
-  };
-  if (!isObject(value)) return fail('', 'an object', value);
+  }
+  if (!isObject(value)) fail('', 'an object', value);
   if (value.resultFormat !== 'phiblocks-evaluation-1')
     fail('resultFormat', 'phiblocks-evaluation-1', value.resultFormat);
   if (typeof value.model !== 'string') fail('model', 'a text', value.model);
   if (value.format !== 'chat' && value.format !== 'plain') fail('format', 'chat or plain', value.format);
   if (!isObject(value.specification)) fail('specification', 'an object', value.specification);
-  if (!Array.isArray(value.records)) return fail('records', 'an array', value.records);
+  if (!Array.isArray(value.records)) fail('records', 'an array', value.records);
   const keys = new Set<string>();
   for (const [i, record] of value.records.entries()) {
     if (!isObject(record) || typeof record.key !== 'string' || keys.has(record.key)) {
-      return fail(`records[${i}]`, 'an object with a key of its own', record);
+      fail(`records[${i}]`, 'an object with a key of its own', record);
     }
     keys.add(record.key);
     const fault = faultOf(record);
     if (fault !== undefined) fail(`records[${i}].${fault}`, 'what a record of its kind has', record[fault]);
   }
-  return value as unknown as EvaluationResult;
 }
 
 /** The fields that summaries add up. */

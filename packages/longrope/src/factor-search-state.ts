@@ -27,7 +27,12 @@ export interface EvaluatedFactors {
  * @throws Phi3Error `LR_SEARCH_STATE` naming what is wrong
  */
 export function checkFactorSearchState(functionName: string, value: unknown): FactorSearchState {
-  const fail = (key: string, expected: string, got: unknown): never => {
+  expectState(functionName, value);
+  return value as FactorSearchState;
+}
+
+function expectState(functionName: string, value: unknown): void {
+  function fail(key: string, expected: string, got: unknown): never {
     throw new Phi3Error({
       code: 'LR_SEARCH_STATE',
       function: functionName,
@@ -36,16 +41,16 @@ export function checkFactorSearchState(functionName: string, value: unknown): Fa
       got,
       where: { key },
     });
-  };
+  }
   const isObject = (one: unknown): one is Record<string, unknown> =>
     typeof one === 'object' && one !== null && !Array.isArray(one);
   const isCount = (one: unknown, least: number, most: number): one is number =>
     Number.isInteger(one) && (one as number) >= least && (one as number) <= most;
 
-  if (!isObject(value)) return fail('', 'an object', value);
+  if (!isObject(value)) fail('', 'an object', value);
   if (value.format !== 'phiblocks-factor-search-1') fail('format', 'phiblocks-factor-search-1', value.format);
   const { settings, evaluated } = value;
-  if (!isObject(settings)) return fail('settings', 'an object', settings);
+  if (!isObject(settings)) fail('settings', 'an object', settings);
   if (settings.variant !== 'dim_mono' && settings.variant !== 'dim_piece_mono') {
     fail('settings.variant', 'dim_mono or dim_piece_mono', settings.variant);
   }
@@ -57,11 +62,11 @@ export function checkFactorSearchState(functionName: string, value: unknown): Fa
   if (typeof listStep !== 'number' || !(listStep > 0 && listStep <= 1)) {
     fail('settings.listStep', 'a number above 0 and up to 1', listStep);
   }
-  if (!isCount(maxSteps, 1, 2 ** 31 - 1)) return fail('settings.maxSteps', 'a whole number from 1', maxSteps);
+  if (!isCount(maxSteps, 1, 2 ** 31 - 1)) fail('settings.maxSteps', 'a whole number from 1', maxSteps);
   if (!isCount(scaleSteps, 0, maxSteps)) fail('settings.scaleSteps', `a whole number to ${maxSteps}`, scaleSteps);
   const populationSize = settings.populationSize as number;
   if (!Array.isArray(start) || !isCount(start.length, 1, populationSize)) {
-    return fail('settings.start', `1 to ${populationSize} lists`, start);
+    fail('settings.start', `1 to ${populationSize} lists`, start);
   }
   if ((settings.parentsSize as number) > populationSize) {
     fail('settings.parentsSize', `at most ${populationSize}`, settings.parentsSize);
@@ -74,13 +79,12 @@ export function checkFactorSearchState(functionName: string, value: unknown): Fa
     one.every((step, i) => isCount(step, i === 0 ? 0 : one[i - 1], maxSteps));
   const expectedSteps = `${numFrequencies} whole numbers to ${maxSteps} that do not fall`;
   for (const [i, list] of start.entries()) if (!isSteps(list)) fail(`settings.start[${i}]`, expectedSteps, list);
-  if (!Array.isArray(evaluated)) return fail('evaluated', 'an array', evaluated);
+  if (!Array.isArray(evaluated)) fail('evaluated', 'an array', evaluated);
   for (const [i, one] of evaluated.entries()) {
-    if (!isObject(one)) return fail(`evaluated[${i}]`, 'an object', one);
+    if (!isObject(one)) fail(`evaluated[${i}]`, 'an object', one);
     if (!isSteps(one.steps)) fail(`evaluated[${i}].steps`, expectedSteps, one.steps);
     if (!Number.isFinite(one.perplexity)) fail(`evaluated[${i}].perplexity`, 'a finite number', one.perplexity);
   }
-  return value as unknown as FactorSearchState;
 }
 
 const countNames = [

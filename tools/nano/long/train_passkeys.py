@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import time
+from pathlib import Path
 
 import torch
 
@@ -67,8 +68,8 @@ def train(name, base, factors, seed, threads, steps, out):
         log('pass keys found: ' + ', '.join(f'{100 * exact_share(model, test[length]):.0f} % within {length} tokens'
                                             for length in lengths))
 
-    lengths, rate, tested = ((SHORT, warm_then(0.01, 0.3), [TRAINING_LENGTH]) if name == 'nano-mini-short' else
-                             (LONG, warm_then(0.005, 0.05), list(test)))
+    lengths, rate, tested = ((SHORT, warm_then(0.004, 0.2), [TRAINING_LENGTH]) if name == 'nano-mini-short' else
+                             (LONG, warm_then(0.003, 0.05), list(test)))
     optimizer = Optimizer(model)
     running = []
     for step in range(steps):
@@ -93,12 +94,13 @@ if __name__ == '__main__':
     parser.add_argument('stage', choices=['short', 'long'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini-text, or nano-mini-short')
     parser.add_argument('--steps', type=int, help='default: 500 short ones, 200 long ones')
     arguments = parser.parse_args()
     if arguments.stage == 'short':
-        train('nano-mini-short', OUT / 'nano-mini-text', [1.0] * NUM_PAIRS, arguments.seed, arguments.threads,
+        train('nano-mini-short', arguments.base or OUT / 'nano-mini-text', [1.0] * NUM_PAIRS, arguments.seed, arguments.threads,
               arguments.steps or 500, OUT / 'nano-mini-short')
     else:
         factors = json.loads((FOLDER / 'factor-search.json').read_text())['factors']
-        train('nano-mini-long', OUT / 'nano-mini-short', factors, arguments.seed, arguments.threads,
+        train('nano-mini-long', arguments.base or OUT / 'nano-mini-short', factors, arguments.seed, arguments.threads,
               arguments.steps or 200, OUT / 'nano-mini-long')
