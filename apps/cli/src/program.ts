@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { benchCommand } from './commands/bench.ts';
+import { chatCommand } from './commands/chat.ts';
 import { detokenizeCommand } from './commands/detokenize.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -17,6 +18,7 @@ export function createProgram(): Command {
     .helpCommand('help [command]', 'explain a command');
   for (const command of [
     generateCommand(),
+    chatCommand(),
     logitsCommand(),
     tokenizeCommand(),
     detokenizeCommand(),
