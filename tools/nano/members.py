@@ -70,15 +70,15 @@ def generation_config(style):
 
 #: config, flags of the added tokens, chat format, and how many tokens each phase is trained on.
 MEMBERS = {
-    'nano-mini': {'config': phi3_config(), 'style': 'phi-3-mini', 'template': 'phi-3-mini',
-                  'tokens': {'general': 700_000, 'reasoning': 700_000, 'chat': 3_300_000, 'preferences': 160_000}},
+    'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8), 'style': 'phi-3-mini',
+                  'template': 'phi-3-mini',
+                  'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_400_000, 'preferences': 100_000}},
     'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
                                           intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,
                                           original_max_position_embeddings=TRAINING_LENGTH),
                     'style': 'phi-3-mini', 'template': 'phi-3-medium',
                     'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
-    # Its logits are divided by 8, so its embedding, which is its head too, has to move further.
-    'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small', 'adam_share': 0.5,
+    'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small',
                    'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
                  'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},

@@ -142,7 +142,6 @@ class LanguageModel(nn.Module):
         self.config = config
         self.model = nn.Module()
         self.model.embed_tokens = nn.Embedding(config['vocab_size'], config['hidden_size'])
-        nn.init.normal_(self.model.embed_tokens.weight, std=0.2)
 
     def rotary(self, positions):
         config = self.config

@@ -177,7 +177,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         generation_config(member['style']))
 
     tokens = {stage: int(count * quick) for stage, count in member['tokens'].items()}
-    optimizer = Optimizer(model, adam_share=member.get('adam_share', 0.2))
+    optimizer = Optimizer(model)
     peak = member.get('rate', 0.01)
     log('phase 1: general')
     pages = Packer(lambda: page(GENERAL, True), 128, padding_id)
