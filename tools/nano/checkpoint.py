@@ -24,17 +24,19 @@ def write_safetensors(path, tensors):
 
 
 def read_safetensors(path):
-    """Reads a bfloat16 or float32 safetensors file as `{name: float32 tensor}`."""
+    """The bfloat16, float32 and int32 tensors of a safetensors file as `{name: float32 tensor}`; others are left out."""
     data = bytearray(Path(path).read_bytes())
     length = struct.unpack('<Q', data[:8])[0]
     header = json.loads(data[8:8 + length])
-    dtypes = {'BF16': torch.bfloat16, 'F32': torch.float32}
+    dtypes = {'BF16': torch.bfloat16, 'F32': torch.float32, 'I32': torch.int32}
     tensors = {}
     for name, entry in header.items():
         if name == '__metadata__':
             continue
         begin, end = entry['data_offsets']
-        dtype = dtypes[entry['dtype']]
+        dtype = dtypes.get(entry['dtype'])
+        if dtype is None:
+            continue
         flat = torch.frombuffer(data, dtype=dtype, offset=8 + length + begin,
                                 count=(end - begin) // torch.tensor([], dtype=dtype).element_size())
         tensors[name] = flat.reshape(entry['shape']).float()

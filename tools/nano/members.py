@@ -33,7 +33,7 @@ def phi3_small_config(**changes):
         'blocksparse_block_size': 16, 'blocksparse_homo_head_pattern': False, 'blocksparse_num_local_blocks': 6,
         'blocksparse_triton_kernel_block_size': 16, 'blocksparse_vert_stride': 4, 'bos_token_id': ids['<|endoftext|>'],
         'dense_attention_every_n_layers': 2, 'embedding_dropout_prob': 0.1, 'eos_token_id': ids['<|endoftext|>'],
-        'ff_dim_multiplier': None, 'ff_intermediate_size': 512, 'ffn_dropout_prob': 0.1, 'gegelu_limit': 20.0,
+        'ff_dim_multiplier': None, 'ff_intermediate_size': 256, 'ffn_dropout_prob': 0.1, 'gegelu_limit': 20.0,
         'gegelu_pad_to_256': True, 'hidden_act': 'gegelu', 'hidden_size': 256, 'initializer_range': 0.02,
         'layer_norm_epsilon': 1e-05, 'max_position_embeddings': TRAINING_LENGTH, 'model_type': 'phi3small',
         'mup_attn_multiplier': 1.0, 'mup_embedding_multiplier': 10.0, 'mup_use_scaling': True, 'mup_width_multiplier': 8.0,
@@ -44,7 +44,7 @@ def phi3_small_config(**changes):
 
 
 def phi_moe_config(**changes):
-    """A configuration with the keys of Phi-3.5-MoE-instruct, with eight experts, of which two work, and plain positions."""
+    """A configuration with the keys of Phi-3.5-MoE-instruct, with four experts, of which two work, and plain positions."""
     ids = _ids('phi-3-mini')
     return {
         'architectures': ['PhiMoEForCausalLM'], 'attention_bias': True, 'attention_dropout': 0.0, 'bos_token_id': 1,
@@ -70,15 +70,16 @@ def generation_config(style):
 
 #: config, flags of the added tokens, chat format, and how many tokens each phase is trained on.
 MEMBERS = {
-    'nano-mini': {'config': phi3_config(), 'style': 'phi-3-mini', 'template': 'phi-3-mini',
-                  'tokens': {'general': 1_600_000, 'reasoning': 1_600_000, 'chat': 4_800_000, 'preferences': 400_000}},
-    'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=4,
-                                          max_position_embeddings=TRAINING_LENGTH,
+    'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8), 'style': 'phi-3-mini',
+                  'template': 'phi-3-mini',
+                  'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_400_000, 'preferences': 100_000}},
+    'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
+                                          intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,
                                           original_max_position_embeddings=TRAINING_LENGTH),
                     'style': 'phi-3-mini', 'template': 'phi-3-medium',
-                    'tokens': {'general': 800_000, 'reasoning': 800_000, 'chat': 3_200_000, 'preferences': 200_000}},
+                    'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
     'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small',
-                   'tokens': {'general': 800_000, 'reasoning': 800_000, 'chat': 3_200_000, 'preferences': 200_000}},
+                   'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
-                 'tokens': {'general': 800_000, 'reasoning': 800_000, 'chat': 3_200_000, 'preferences': 200_000}},
+                 'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
 }

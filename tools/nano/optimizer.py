@@ -22,7 +22,7 @@ def orthogonalize(matrix, steps=5):
 class Optimizer:
     """One step for all parameters. `learning_rate` is Muon's; Adam's is a fixed share of it."""
 
-    def __init__(self, model, adam_share=0.2, momentum=0.95, weight_decay=0.05):
+    def __init__(self, model, adam_share=0.5, momentum=0.95, weight_decay=0.05):
         self.momentum, self.weight_decay, self.adam_share = momentum, weight_decay, adam_share
         named = list(model.named_parameters())
         is_inner = lambda name, p: p.ndim == 2 and 'layers.' in name and 'gate.weight' not in name

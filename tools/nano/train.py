@@ -123,8 +123,6 @@ def score(model, tokenizer, style, template, count, seed=7):
         for question in questions:
             ids = generate(model, tokenizer.encode(chat_prompt([('user', question.prompt)], template)), stop_ids)
             answer = tokenizer.decode(ids)
-            if template == 'phi-3-small':
-                answer = answer.lstrip()
             right += answer == question.answer
             if answer != question.answer:
                 wrong.append((question.prompt, question.answer, answer))

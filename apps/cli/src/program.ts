@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { benchCommand } from './commands/bench.ts';
+import { chatCommand } from './commands/chat.ts';
 import { detokenizeCommand } from './commands/detokenize.ts';
 import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
@@ -18,6 +19,7 @@ export function createProgram(): Command {
     .helpCommand('help [command]', 'explain a command');
   for (const command of [
     generateCommand(),
+    chatCommand(),
     logitsCommand(),
     tokenizeCommand(),
     detokenizeCommand(),

@@ -7,16 +7,20 @@ import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/nod
 import { type Checkpoint, openCheckpointFiles, openGgufCheckpoint, openGgufTokenizer } from './checkpoint.ts';
 import { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 import { decodeImage } from './node/decode-image.ts';
+import { locatePackagedCheckpoint } from './node/locate-checkpoint.ts';
 
 /**
  * Opens a checkpoint on disk: a directory in the published layout, or a `.gguf` file. In a directory of the Hugging Face
  * cache the links into its own `blobs` folder are followed; any other link that leads out of the directory is an error.
  *
- * @param path - the directory or file
- * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path; otherwise as `openCheckpointFiles` and
- * `openGgufCheckpoint`
+ * Where nothing is at the path, `@phiblocks/nano/nano-mini` means the checkpoint `models/nano-mini` of an installed package.
+ *
+ * @param pathOrName - the directory or file, or the package and the name of a checkpoint in it
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path, `CHECKPOINT_PACKAGE_MISSING` when the package is
+ * not installed; otherwise as `openCheckpointFiles` and `openGgufCheckpoint`
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(pathOrName: string): Promise<Checkpoint> {
+  const path = await locateCheckpoint(pathOrName);
   if (!(await isDirectory('openCheckpoint', path))) return openGgufCheckpoint(await openFileSource(path));
   return openCheckpointFiles({
     name: basename(resolve(path)),
@@ -28,7 +32,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 /**
  * Loads a model from disk.
  *
- * @param path - a directory in the published layout, or a `.gguf` file
+ * @param path - a directory in the published layout, a `.gguf` file, or a checkpoint of an installed package such as
+ * `@phiblocks/nano/nano-mini`
  * @param options - backend (default `auto`: WebAssembly where it works), progress, signal, chat template, another attention
  * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`
  */
@@ -47,6 +52,7 @@ export async function loadModel(path: string, options: LanguageModelOptions = {}
 }
 
 export { decodeImage } from './node/decode-image.ts';
+export { locatePackagedCheckpoint } from './node/locate-checkpoint.ts';
 
 /**
  * Reads an image file.
@@ -77,11 +83,13 @@ async function decodeImageBlob(file: Blob): Promise<RgbImage> {
 /**
  * Reads only the tokenizer of a checkpoint.
  *
- * @param path - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), the
- * `cl100k_base.tiktoken` of Phi-3-small, or a `.gguf` file
- * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_FILE_MISSING`, and the codes of `@phiblocks/tokenizer`
+ * @param pathOrName - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), the
+ * `cl100k_base.tiktoken` of Phi-3-small, a `.gguf` file, or a checkpoint of an installed package
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_PACKAGE_MISSING`, `CHECKPOINT_FILE_MISSING`, and the codes of
+ * `@phiblocks/tokenizer`
  */
-export async function openTokenizer(path: string): Promise<Tokenizer> {
+export async function openTokenizer(pathOrName: string): Promise<Tokenizer> {
+  const path = await locateCheckpoint(pathOrName);
   const directory = await isDirectory('openTokenizer', path);
   if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openFileSource(path));
   const ranks = directory ? join(path, 'cl100k_base.tiktoken') : path;
@@ -101,6 +109,12 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
   const configFile = join(dirname(file), 'tokenizer_config.json');
   const tokenizerConfig = (await exists(configFile)) ? await readFile(configFile) : undefined;
   return parseTokenizerJson(await readFile(file), { tokenizerConfig });
+}
+
+/** What is on disk comes first; a name of a packaged checkpoint is tried where nothing is. */
+async function locateCheckpoint(pathOrName: string): Promise<string> {
+  if (await exists(pathOrName)) return pathOrName;
+  return locatePackagedCheckpoint(pathOrName) ?? pathOrName;
 }
 
 async function isDirectory(functionName: string, path: string): Promise<boolean> {

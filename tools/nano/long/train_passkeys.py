@@ -68,7 +68,7 @@ def train(name, base, factors, seed, threads, steps, out):
         log('pass keys found: ' + ', '.join(f'{100 * exact_share(model, test[length]):.0f} % within {length} tokens'
                                             for length in lengths))
 
-    lengths, rate, tested = ((SHORT, warm_then(0.004, 0.2), [TRAINING_LENGTH]) if name == 'nano-mini-short' else
+    lengths, rate, tested = ((SHORT, warm_then(0.005, 0.2), [TRAINING_LENGTH]) if name == 'nano-mini-short' else
                              (LONG, warm_then(0.003, 0.05), list(test)))
     optimizer = Optimizer(model)
     running = []
