@@ -12,7 +12,7 @@ import {
 } from '@phiblocks/evals';
 import { isPhi3Error, Phi3Error } from '@phiblocks/tensor';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type BackendOptions, backendOptions, loadForCommand, shortBackend } from '../load-model.ts';
+import { type BackendOptions, backendOptions, loadForCommand, modelOption, shortBackend } from '../load-model.ts';
 import { createInterrupt, createProgress, note, print } from '../terminal.ts';
 import { UsageError, wholeNumber } from '../usage-error.ts';
 
@@ -34,7 +34,7 @@ interface EvalFlags extends BackendOptions {
 export function evalCommand(): Command {
   const command = new Command('eval')
     .description('measure what a model can do: long-context tasks, perplexity, multiple choice')
-    .requiredOption('--model <path>', 'a checkpoint directory or a .gguf file')
+    .addOption(modelOption())
     .requiredOption(
       '--suite <name>',
       `${[...Object.keys(suites), 'perplexity', 'multiple-choice'].join(', ')}, or one task: ${taskNames.join(', ')}`,
