@@ -1,6 +1,6 @@
-// `npm start -- [--model DIR] [options of "phiblocks generate"]`: installs and builds what is missing, then generates text.
-import { existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+// `npm start`: installs and builds what is missing, then talks with nano-mini, a model of this repository.
+// `npm start -- [--model DIR] [options of "phiblocks generate"]`: generates text instead.
+import { join } from 'node:path';
 import { repositoryRoot, requireSupportedNode, run, turboCommand } from './processes.mjs';
 
 requireSupportedNode();
@@ -10,25 +10,12 @@ const args = process.argv.slice(2).filter((argument) => argument !== '--verbose'
 const has = (...names) =>
   args.some((argument) => names.some((name) => argument === name || argument.startsWith(`${name}=`)));
 
-/** What `npm start` writes on from when nothing else is asked for. */
+/** The model that comes with the repository. */
+const ownModel = 'nano-mini';
+/** What the conversation begins with: nano-mini works it out line by line, and never saw it in its training. */
+const openingQuestion = 'What is 48 + 39?';
+/** What another model writes on from when nothing is asked for. */
 const openingWords = 'Once upon a time';
-
-// Before anything is built: a missing checkpoint should not cost a build first.
-if (!has('--model', '--help', '-h')) {
-  const shared = process.env.PHIBLOCKS_SHARED ?? resolve(repositoryRoot, '../shared');
-  const model = join(shared, 'models/stories260k-phi3');
-  if (!existsSync(join(model, 'config.json'))) {
-    console.error('No checkpoint was found: pass the folder of one with `npm start -- --model DIR`');
-    process.exit(1);
-  }
-  console.error(`Running ${relative(process.cwd(), model)} (pass another one with --model DIR)`);
-  args.unshift('--model', model);
-  // This model is a small story teller: token 1 begins a text.
-  if (!has('--prompt', '--ids')) args.push('--ids', '1');
-  if (!has('--max-new-tokens')) args.push('--max-new-tokens', '200');
-}
-
-if (!has('--prompt', '--ids', '--chat', '--help', '-h')) args.push('--prompt', openingWords);
 
 console.error('Preparing: installing and building what is missing …');
 const build = await run(turboCommand(['build', '--filter=@phiblocks/cli']), { quiet: !verbose });
@@ -41,8 +28,23 @@ if (build.exitCode !== 0) {
 }
 
 // npm starts scripts in the repository; relative paths are meant from where the command was given.
-const { exitCode } = await run(
-  [process.execPath, [join(repositoryRoot, 'apps/cli/dist/cli.js'), 'generate', ...args]],
-  { cwd: process.env.INIT_CWD ?? process.cwd() },
-);
+const { exitCode } = await run([process.execPath, [join(repositoryRoot, 'apps/cli/dist/cli.js'), ...commandLine()]], {
+  cwd: process.env.INIT_CWD ?? process.cwd(),
+});
 process.exit(exitCode);
+
+/** What the command line of phiblocks is given. */
+function commandLine() {
+  const asksForHelp = has('--help', '-h');
+  const saysWhatToWrite = has('--prompt', '--ids', '--chat');
+  if (has('--model') || asksForHelp || saysWhatToWrite) {
+    const model = has('--model') || asksForHelp ? [] : ['--model', ownModel];
+    const words = saysWhatToWrite || asksForHelp ? [] : ['--prompt', openingWords];
+    return ['generate', ...model, ...args, ...words];
+  }
+  const started = Math.round(performance.timeOrigin);
+  const times = ['--started-at', `${started}`, '--prepared-in', `${Math.round(Date.now() - started)}`];
+  // Without a terminal nobody is there to ask: the one answer is all.
+  const once = process.stdin.isTTY ? [] : ['--once'];
+  return ['chat', '--model', ownModel, '--ask', openingQuestion, ...times, ...once, ...args];
+}

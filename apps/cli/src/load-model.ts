@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
+import { nanoModelNames } from '@phiblocks/nano';
 import type { BackendName, ChosenBackendReport, LanguageModel, LanguageModelOptions } from '@phiblocks/runtime';
-import { loadModel } from '@phiblocks/runtime/node';
+import { loadModel, locatePackagedCheckpoint } from '@phiblocks/runtime/node';
 import type { CacheFormat } from '@phiblocks/tensor';
 import { Option } from 'commander';
 import { createProgress, note } from './terminal.ts';
@@ -10,6 +12,24 @@ export interface BackendOptions {
   readonly backend: BackendName;
   readonly threads?: number;
   readonly verbose?: boolean;
+}
+
+/**
+ * The option that names the model: a path, one of the nano models by its name alone, or `@scope/package/checkpoint` for one
+ * of an installed package.
+ *
+ * @param what - what may be at the path
+ */
+export function modelOption(what = 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub'): Option {
+  return new Option('--model <path>', `${what}; or the name of a nano model, such as nano-mini`)
+    .argParser(modelPath)
+    .makeOptionMandatory();
+}
+
+function modelPath(value: string): string {
+  if (existsSync(value)) return value;
+  const isNano = nanoModelNames.some((name) => name === value);
+  return locatePackagedCheckpoint(isNano ? `@phiblocks/nano/${value}` : value, import.meta.url) ?? value;
 }
 
 /** The options by which every command that computes chooses where. */

@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { benchCommand } from './commands/bench.ts';
+import { chatCommand } from './commands/chat.ts';
 import { detokenizeCommand } from './commands/detokenize.ts';
+import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
@@ -18,12 +20,14 @@ export function createProgram(): Command {
     .helpCommand('help [command]', 'explain a command');
   for (const command of [
     generateCommand(),
+    chatCommand(),
     logitsCommand(),
     tokenizeCommand(),
     detokenizeCommand(),
     inspectCommand(),
     benchCommand(),
     quantizeCommand(),
+    evalCommand(),
   ]) {
     program.addCommand(acceptHubModels(command));
   }

@@ -52,10 +52,13 @@ export function listPackages(group: 'packages' | 'apps' | 'internal'): Workspace
 /** What is published to be imported. */
 export const libraries: readonly WorkspacePackage[] = listPackages('packages').filter((one) => !one.manifest.private);
 
+/** Where a package of data keeps it: a folder in its `exports` and in its `files`. */
+export const dataFolder = 'models';
+
 /** Code entries of a package from its `exports`: `.` and, where it has one, `./node`. */
 export function entriesOf({ manifest }: WorkspacePackage): { entry: string; distFile: string; sourceFile: string }[] {
   return Object.entries(manifest.exports ?? {})
-    .filter(([entry]) => entry !== './package.json')
+    .filter(([entry]) => entry !== './package.json' && entry !== `./${dataFolder}/*`)
     .map(([entry, target]) => {
       const distFile = typeof target === 'string' ? target : target.default;
       return { entry, distFile, sourceFile: distFile.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts') };

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { libraries, listFiles, listPackages, repositoryRoot } from '../src/workspace.ts';
+import { layerOf } from '../src/arrows.ts';
+import { dataFolder, libraries, listFiles, listPackages, repositoryRoot } from '../src/workspace.ts';
 
 const apps = listPackages('apps');
 const internals = listPackages('internal');
@@ -58,8 +59,11 @@ describe('what is committed', () => {
     ).toEqual([]);
   });
 
-  test('holds no file too large to review, except the lockfile and recorded cases', () => {
-    const large = files.filter((file) => readFileSync(join(repositoryRoot, file)).length > 256 * 1024);
+  test('holds no file too large to review, except the lockfile, recorded cases and the weights of the nano models', () => {
+    const isWeights = (file: string) => /^packages\/nano\/models\/[\w-]+\/model\.safetensors$/.test(file);
+    const large = files.filter(
+      (file) => !isWeights(file) && readFileSync(join(repositoryRoot, file)).length > 256 * 1024,
+    );
     expect(large.filter((file) => file !== 'pnpm-lock.yaml')).toEqual([]);
   });
 });
@@ -98,13 +102,13 @@ describe.each([...libraries, ...apps.filter((one) => !one.manifest.private)])('$
     expect(manifest.type).toBe('module');
     expect(manifest.main).toBeUndefined();
     for (const [entry, target] of Object.entries(manifest.exports ?? {})) {
-      if (entry === './package.json') continue;
+      if (entry === './package.json' || entry === `./${dataFolder}/*`) continue;
       expect(Object.keys(target), entry).toEqual(['types', 'default']);
     }
   });
 
   test('ships its build and says on which Node it runs', () => {
-    expect(manifest.files).toEqual(['dist']);
+    expect(manifest.files).toEqual(layerOf(name) === 'data' ? ['dist', dataFolder] : ['dist']);
     expect(manifest.engines).toEqual({ node: '>=20.19.0' });
   });
 

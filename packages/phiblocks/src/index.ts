@@ -1,6 +1,7 @@
 export * from '@phiblocks/backend-gpu';
 export * from '@phiblocks/backend-wasm';
 export * from '@phiblocks/block-sparse-attention';
+export * from '@phiblocks/evals';
 export * from '@phiblocks/gqa';
 export * from '@phiblocks/hub';
 export * from '@phiblocks/longrope';

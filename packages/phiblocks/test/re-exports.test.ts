@@ -1,5 +1,6 @@
 import * as backendWasm from '@phiblocks/backend-wasm';
 import * as blockSparseAttention from '@phiblocks/block-sparse-attention';
+import * as evals from '@phiblocks/evals';
 import * as gqa from '@phiblocks/gqa';
 import * as longrope from '@phiblocks/longrope';
 import * as mixtureOfExperts from '@phiblocks/mixture-of-experts';
@@ -20,6 +21,7 @@ import * as umbrellaNode from '../src/node.ts';
 const packages = {
   backendWasm,
   blockSparseAttention,
+  evals,
   gqa,
   longrope,
   mixtureOfExperts,

@@ -6,6 +6,8 @@ export const runtimeErrorCodes = {
   CHECKPOINT_FILE_TOO_LARGE: 'A description (configuration, tokenizer, index) is larger than any can be.',
   CHECKPOINT_JSON: 'A description of the checkpoint is not valid JSON.',
   CHECKPOINT_NOT_FOUND: 'There is no directory or file at the path.',
+  CHECKPOINT_PACKAGE_MISSING:
+    'The npm package that was to bring the checkpoint is not installed, or has none of that name.',
   CTX_OVERFLOW: 'The tokens do not fit into the context length.',
   EXPERT_MISSING: 'A token chose an expert whose weights were not given.',
   GENERATION_EMPTY: 'The generation was read to its end before.',

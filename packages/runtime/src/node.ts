@@ -8,6 +8,7 @@ import { openFileSource, openSafetensorsDirectory } from '@phiblocks/weights/nod
 import { type Checkpoint, openCheckpointFiles, openGgufCheckpoint, openGgufTokenizer } from './checkpoint.ts';
 import { createLanguageModel, type LanguageModel, type LanguageModelOptions } from './language-model.ts';
 import { decodeImage } from './node/decode-image.ts';
+import { locatePackagedCheckpoint } from './node/locate-checkpoint.ts';
 import { type FromHubOptions, resolveModelPath } from './node/resolve-model-path.ts';
 
 /**
@@ -15,11 +16,14 @@ import { type FromHubOptions, resolveModelPath } from './node/resolve-model-path
  * for all of them). In a directory of the Hugging Face
  * cache the links into its own `blobs` folder are followed; any other link that leads out of the directory is an error.
  *
- * @param path - the directory or file
- * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path; otherwise as `openCheckpointFiles` and
- * `openGgufCheckpoint`
+ * Where nothing is at the path, `@phiblocks/nano/nano-mini` means the checkpoint `models/nano-mini` of an installed package.
+ *
+ * @param pathOrName - the directory or file, or the package and the name of a checkpoint in it
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path, `CHECKPOINT_PACKAGE_MISSING` when the package is
+ * not installed; otherwise as `openCheckpointFiles` and `openGgufCheckpoint`
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(pathOrName: string): Promise<Checkpoint> {
+  const path = await locateCheckpoint(pathOrName);
   if (!(await isDirectory('openCheckpoint', path))) return openGgufCheckpoint(await openGgufParts(path));
   return openCheckpointFiles({
     name: basename(resolve(path)),
@@ -41,7 +45,8 @@ export interface LoadModelOptions extends LanguageModelOptions {
  * Loads a model from disk; with the option `hub` also by its name on the Hugging Face hub, from the cache or, where the
  * cache does not have it, after fetching it.
  *
- * @param model - a directory in the published layout, or a `.gguf` file; with `hub` also `owner/name[:choice]`
+ * @param model - a directory in the published layout, a `.gguf` file, or a checkpoint of an installed package such as
+ * `@phiblocks/nano/nano-mini`; with `hub` also `owner/name[:choice]`
  * @param options - backend (default `auto`: WebAssembly where it works), progress, signal, chat template, another attention
  * @throws Phi3Error as `openCheckpoint` and `createLanguageModel`; with `hub` the codes of `@phiblocks/hub`
  */
@@ -62,6 +67,7 @@ export async function loadModel(model: string, options: LoadModelOptions = {}): 
 }
 
 export { decodeImage } from './node/decode-image.ts';
+export { locatePackagedCheckpoint } from './node/locate-checkpoint.ts';
 export { type FromHubOptions, resolveModelPath } from './node/resolve-model-path.ts';
 
 /**
@@ -93,11 +99,13 @@ async function decodeImageBlob(file: Blob): Promise<RgbImage> {
 /**
  * Reads only the tokenizer of a checkpoint.
  *
- * @param path - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), the
- * `cl100k_base.tiktoken` of Phi-3-small, or a `.gguf` file
- * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_FILE_MISSING`, and the codes of `@phiblocks/tokenizer`
+ * @param pathOrName - a checkpoint directory, a `tokenizer.json` (a `tokenizer_config.json` beside it is read too), the
+ * `cl100k_base.tiktoken` of Phi-3-small, a `.gguf` file, or a checkpoint of an installed package
+ * @throws Phi3Error `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_PACKAGE_MISSING`, `CHECKPOINT_FILE_MISSING`, and the codes of
+ * `@phiblocks/tokenizer`
  */
-export async function openTokenizer(path: string): Promise<Tokenizer> {
+export async function openTokenizer(pathOrName: string): Promise<Tokenizer> {
+  const path = await locateCheckpoint(pathOrName);
   const directory = await isDirectory('openTokenizer', path);
   if (!directory && path.toLowerCase().endsWith('.gguf')) return openGgufTokenizer(await openGgufParts(path));
   const ranks = directory ? join(path, 'cl100k_base.tiktoken') : path;
@@ -133,6 +141,12 @@ async function openGgufParts(path: string): Promise<ByteSource[]> {
     await Promise.all(sources.map((source) => source.close()));
     throw error;
   }
+}
+
+/** What is on disk comes first; a name of a packaged checkpoint is tried where nothing is. */
+async function locateCheckpoint(pathOrName: string): Promise<string> {
+  if (await exists(pathOrName)) return pathOrName;
+  return locatePackagedCheckpoint(pathOrName) ?? pathOrName;
 }
 
 async function isDirectory(functionName: string, path: string): Promise<boolean> {

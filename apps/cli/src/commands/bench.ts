@@ -4,7 +4,7 @@ import { openCheckpoint } from '@phiblocks/runtime/node';
 import type { Backend, CacheFormat, WeightMatrix } from '@phiblocks/tensor';
 import { isWeightFormat, type ModelConfig } from '@phiblocks/weights';
 import { Command } from 'commander';
-import { type BackendOptions, backendOptions, kvCacheOption, loadForCommand } from '../load-model.ts';
+import { type BackendOptions, backendOptions, kvCacheOption, loadForCommand, modelOption } from '../load-model.ts';
 import { createInterrupt, createProgress, print } from '../terminal.ts';
 import { wholeNumber } from '../usage-error.ts';
 
@@ -45,7 +45,7 @@ interface Measurement {
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description('measure how fast a model reads a prompt and writes on this machine')
-    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
+    .addOption(modelOption())
     .option('--prompt-tokens <n>', 'length of the prompt', wholeNumber(1), 128)
     .option('--decode-tokens <n>', 'tokens to write', wholeNumber(1), 32)
     .option('--context <n>', 'tokens in the cache before the first that is written', wholeNumber(1), 64)

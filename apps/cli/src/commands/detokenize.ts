@@ -1,5 +1,6 @@
 import { openTokenizer } from '@phiblocks/runtime/node';
 import { Command, Option } from 'commander';
+import { modelOption } from '../load-model.ts';
 import { print } from '../terminal.ts';
 import { tokenIds } from '../usage-error.ts';
 
@@ -13,10 +14,7 @@ interface DetokenizeFlags {
 export function detokenizeCommand(): Command {
   return new Command('detokenize')
     .description('turn token ids into text')
-    .requiredOption(
-      '--model <path>',
-      'a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub',
-    )
+    .addOption(modelOption('a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub'))
     .addOption(new Option('--ids <ids>', 'token ids: 1,2,3').argParser(tokenIds).makeOptionMandatory())
     .option('--skip-special', 'leave special tokens out of the text')
     .option('--json', 'print one JSON object { text }')

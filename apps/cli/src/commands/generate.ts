@@ -1,7 +1,14 @@
 import type { GenerateOptions, GenerationEnd } from '@phiblocks/runtime';
 import { Command } from 'commander';
 import { expandImages, type ImageFlags, idsOption, imageOption, readImages } from '../images.ts';
-import { type BackendOptions, backendOptions, kvCacheOption, loadForCommand, shortBackend } from '../load-model.ts';
+import {
+  type BackendOptions,
+  backendOptions,
+  kvCacheOption,
+  loadForCommand,
+  modelOption,
+  shortBackend,
+} from '../load-model.ts';
 import { createInterrupt, createProgress, note, print } from '../terminal.ts';
 import { type ImagePlace, number, repeated, UsageError, wholeNumber } from '../usage-error.ts';
 
@@ -25,7 +32,7 @@ interface GenerateFlags extends BackendOptions, ImageFlags {
 export function generateCommand(): Command {
   const command = new Command('generate')
     .description('write text behind a prompt, streamed to standard output')
-    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
+    .addOption(modelOption())
     .option('--prompt <text>', 'text to continue')
     .addOption(idsOption())
     .addOption(imageOption())

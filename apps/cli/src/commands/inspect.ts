@@ -2,6 +2,7 @@ import { cacheBytesPerToken, estimateMemory, familyMember } from '@phiblocks/run
 import { openCheckpoint } from '@phiblocks/runtime/node';
 import { printable, sizeOfShape } from '@phiblocks/tensor';
 import { Command } from 'commander';
+import { modelOption } from '../load-model.ts';
 import { note, print } from '../terminal.ts';
 import { wholeNumber } from '../usage-error.ts';
 
@@ -15,7 +16,7 @@ interface InspectFlags {
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('what is in a checkpoint: member, sizes, formats, and the memory it needs')
-    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
+    .addOption(modelOption())
     .option(
       '--context <n>',
       'the context length to plan memory for (default: the longest of the model)',

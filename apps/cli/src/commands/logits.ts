@@ -2,7 +2,7 @@ import { encodeFloats, type FloatTensor, sizeOfShape } from '@phiblocks/tensor';
 import { writeSafetensorsFile } from '@phiblocks/weights/node';
 import { Command } from 'commander';
 import { expandImages, type ImageFlags, idsOption, imageOption, readImages } from '../images.ts';
-import { type BackendOptions, backendOptions, loadForCommand } from '../load-model.ts';
+import { type BackendOptions, backendOptions, loadForCommand, modelOption } from '../load-model.ts';
 import { createInterrupt, createProgress } from '../terminal.ts';
 import { type ImagePlace, UsageError } from '../usage-error.ts';
 
@@ -17,7 +17,7 @@ interface LogitsFlags extends BackendOptions, ImageFlags {
 export function logitsCommand(): Command {
   const command = new Command('logits')
     .description('write the logits at every position of a prompt as safetensors: `logits` [T, V], float32')
-    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
+    .addOption(modelOption())
     .option('--prompt <text>', 'the prompt as text')
     .addOption(idsOption())
     .addOption(imageOption())

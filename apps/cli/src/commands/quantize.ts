@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadModel } from '@phiblocks/runtime/node';
 import { Command, Option } from 'commander';
+import { modelOption } from '../load-model.ts';
 import { collectImportance } from '../quantize/collect-importance.ts';
 import { type ModelSource, openModelSource } from '../quantize/model-source.ts';
 import { builtInText, type Comparison, compare, type Predictions, predict } from '../quantize/report.ts';
@@ -33,7 +34,7 @@ interface ReportRow extends Comparison {
 export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('write a model in another format: a .gguf file, or for the float formats a checkpoint directory')
-    .requiredOption('--model <path>', 'a checkpoint directory, a .gguf file, or owner/name[:file] on the hub')
+    .addOption(modelOption())
     .requiredOption('--to <format>', `${formatChoices}; with --report and without --out several, by commas`)
     .addOption(new Option('--recipe <name>', 'which tensors get more bits').choices(recipeChoices))
     .option('--calibrate <file>', 'a text; inputs that are loud while the model reads it get the smaller errors')

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { openTokenizer } from '@phiblocks/runtime/node';
 import { Command } from 'commander';
+import { modelOption } from '../load-model.ts';
 import { print } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -16,10 +17,7 @@ interface TokenizeFlags {
 export function tokenizeCommand(): Command {
   return new Command('tokenize')
     .description('turn text into token ids')
-    .requiredOption(
-      '--model <path>',
-      'a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub',
-    )
+    .addOption(modelOption('a checkpoint directory, a tokenizer.json, a .gguf file, or owner/name[:file] on the hub'))
     .option('--text <text>', 'the text')
     .option('--file <path>', 'a UTF-8 file with the text')
     .option('--no-special', 'neither add nor recognise special tokens: everything is plain text')

@@ -1,0 +1,3 @@
+export type { NanoModelFiles } from './files.ts';
+export { nanoModelFiles } from './load-files.ts';
+export { type NanoModelName, nanoModelNames } from './names.ts';

@@ -1,0 +1,21 @@
+"""Answers questions with the trainer's own model code, for the comparison in `evaluate.mjs --against-python`.
+
+`/usr/bin/python3 tools/nano/answers.py FOLDER < prompts.json` reads a JSON array of token id lists and prints a JSON array of
+the ids that follow each, by greedy decoding in float32 with a key/value cache, the stop id included.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from checkpoint import load_model
+from model import generate
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    model = load_model(folder)
+    stop_ids = json.loads((folder / 'generation_config.json').read_text(encoding='utf-8'))['eos_token_id']
+    print(json.dumps([generate(model, ids, stop_ids) for ids in json.load(sys.stdin)]))

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Everything behind train_text.py, in order: pass keys at 256 tokens, rows, search, pass keys at 2,048, figures.
+set -e
+cd "$(dirname "$0")"
+python=${PYTHON:-/usr/bin/python3}
+$python train_passkeys.py short --seed 1
+$python make_rows.py
+node search.mjs --fresh
+$python train_passkeys.py long --seed 1
+node passkey.mjs --model ../out/nano-mini-long --out ../out/passkey.json

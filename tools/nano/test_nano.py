@@ -1,0 +1,131 @@
+"""Tests of the training code: `/usr/bin/python3 -m unittest discover -s tools/nano`."""
+
+import json
+import os
+import random
+import unittest
+from pathlib import Path
+
+import torch
+
+from chat import TEMPLATES, chat_prompt, chat_segments
+from checkpoint import load_model, read_safetensors
+from data.documents import CHAT, GENERAL, REASONING, chat_messages, textbook_page, training_question
+from fake_quantization import RoundTo4Bits
+from held_out import is_held_out
+from make_questions import held_out_set
+from members import MEMBERS
+from model import Cache, create_model, generate, gegelu, sparse_mixer
+from train import shared_pieces
+from tokenizer import Tokenizer, tokenizer_json
+
+FOLDER = Path(__file__).resolve().parent
+SHARED = Path(os.environ.get('PHIBLOCKS_SHARED', FOLDER.parents[2] / 'shared'))
+
+
+class HeldOut(unittest.TestCase):
+    def test_questions_file_is_what_its_script_writes(self):
+        written = json.loads((FOLDER / 'held-out-questions.json').read_text(encoding='utf-8'))
+        made = [(q.task, q.prompt, q.answer) for questions in held_out_set().values() for q in questions]
+        self.assertEqual([(q['task'], q['prompt'], q['answer']) for q in written], made)
+
+    def test_no_phase_contains_a_held_out_question(self):
+        questions = json.loads((FOLDER / 'held-out-questions.json').read_text(encoding='utf-8'))
+        prompts = {question['prompt'] for question in questions}
+        self.assertTrue(all(is_held_out(*question['operands']) for question in questions))
+        rng = random.Random(5)
+        for _ in range(30_000):
+            for weights in (GENERAL, REASONING, CHAT):
+                question = training_question(rng, weights)
+                self.assertFalse(is_held_out(*question.operands))
+                self.assertNotIn(question.prompt, prompts)
+        for _ in range(30_000):
+            for role, text in chat_messages(rng):
+                self.assertNotIn(text, prompts)
+            page = ''.join(text for text, _ in textbook_page(rng, {**GENERAL, **REASONING}, facts=True))
+            self.assertNotIn(page.split('\n')[0].replace('Exercise: ', ''), prompts)
+
+    def test_a_sum_is_held_out_in_both_orders_and_inside_word_problems(self):
+        rng = random.Random(6)
+        for _ in range(2000):
+            question = training_question(rng, {'addition': 1, 'word problems': 1, 'subtraction': 1})
+            kind, first, second = question.operands
+            self.assertFalse(is_held_out(kind, first, second))
+            if kind == 'add':
+                self.assertLessEqual(first, second)
+
+
+class Tokenization(unittest.TestCase):
+    def test_segments_are_the_text_they_form_and_come_back(self):
+        pieces, merges = shared_pieces()
+        rng = random.Random(7)
+        for member in MEMBERS.values():
+            tokenizer = Tokenizer(tokenizer_json(pieces, merges, member['style']))
+            for _ in range(300):
+                messages = chat_messages(rng)
+                segments = chat_segments(messages, member['template'])
+                whole = ''.join(text for text, _ in segments)
+                self.assertEqual(tokenizer.encode_segments(segments)[0], tokenizer.encode(whole))
+                # What generation starts from is the beginning of what training saw.
+                prompt = tokenizer.encode(chat_prompt(messages[:-1], member['template']))
+                self.assertEqual(tokenizer.encode(whole)[:len(prompt)], prompt)
+                for _, text in messages:
+                    self.assertEqual(tokenizer.decode(tokenizer.encode(text)), text)
+
+    @unittest.skipUnless(SHARED.exists(), 'needs the shared reference data')
+    def test_templates_are_the_published_ones(self):
+        for name, template in TEMPLATES.items():
+            published = (SHARED / 'tokenizers' / name / 'chat_template.jinja').read_text(encoding='utf-8')
+            self.assertEqual(template, published)
+
+
+class Models(unittest.TestCase):
+    def test_values_by_hand(self):
+        pairs = torch.tensor([[1.0, 0.5], [-2.0, 3.0], [25.0, -30.0]])
+        for got, expected in zip(gegelu(pairs, 20.0).flatten().tolist(), [1.2686936, -0.2573655, -380]):
+            self.assertAlmostEqual(got, expected, places=5)
+        choices, weights = sparse_mixer(torch.tensor([[2, 1.98, 1, 0.99], [-1, -1.01, -2, -3]]), 0.01)
+        self.assertEqual(choices.tolist(), [[0, 1], [0, 1]])
+        for got, expected in zip(weights.flatten().tolist(), [0.505, 1.0, 0.5025, 1.0]):
+            self.assertAlmostEqual(got, expected, places=4)
+        # 16 levels from the element of largest magnitude, which is level 0: -8 / 8 = 1 per level.
+        row = torch.zeros(1, 32)
+        row[0, :4] = torch.tensor([-8.0, 2.2, 6.9, 7.6])
+        self.assertEqual(RoundTo4Bits.apply(row)[0, :4].tolist(), [-8, 2, 7, 7])
+
+    def test_token_by_token_is_the_whole_prompt(self):
+        torch.manual_seed(0)
+        for member in MEMBERS.values():
+            model = create_model(member['config']).eval()
+            ids = torch.randint(0, 900, (1, 120))
+            with torch.no_grad():
+                whole = model(ids)[0]
+                cache = Cache(member['config']['num_hidden_layers'])
+                parts = torch.cat([model(part, cache)[0] for part in ids.split([50, 1, 69], 1)])
+            kept = torch.isfinite(whole)
+            self.assertLess((whole - parts)[kept].abs().max().item(), 1e-4)  # float32 sums in another order
+
+    @unittest.skipUnless(SHARED.exists(), 'needs the shared reference data')
+    def test_agrees_with_the_published_code(self):
+        # Random weights in the published layout and what the published code computes of them; see their PROVENANCE.
+        for name in ['phi3-mha-a', 'phi3-gqa4-a', 'phi3-window-a', 'phi3-longrope-a', 'phi3small-8k-a',
+                     'phi3small-bf16-clamp-a', 'phimoe-16experts-a', 'phimoe-longrope-a', 'phimoe-bf16-a']:
+            folder = SHARED / 'goldens' / name
+            if not (folder / 'model.safetensors').exists():
+                continue  # in two files, which this reader does not join
+            case = json.loads((folder / 'case.json').read_text(encoding='utf-8'))
+            expected = read_safetensors(folder / 'expected.safetensors')
+            model = load_model(folder)
+            for run in case['runs']:
+                ids = expected[run['name'] + '/input_ids'].long().tolist()
+                with torch.no_grad():
+                    logits = model(torch.tensor([ids]))[0]
+                kept = torch.isfinite(logits)
+                difference = (logits - expected[run['name'] + '/logits'])[kept].abs().max().item()
+                self.assertLess(difference, 8e-5, f'{name} {run["name"]}')
+                if not run.get('rope_branch_switches_during_greedy'):
+                    self.assertEqual(generate(model, ids, [], 16), expected[run['name'] + '/greedy_ids'].long().tolist())
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,217 @@
+"""The image side of Phi-3-vision in PyTorch, on top of the Phi3 of `model.py`: the second, independent implementation.
+
+Modules are named so that `state_dict()` has the keys of the published checkpoints. Sources: the model code published with
+microsoft/Phi-3-vision-128k-instruct; CLIP, arXiv:2103.00020.
+Shape letters: B pictures, T tokens, C hidden size, W width of the tower, P patches of a crop.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from model import Phi3, additive_mask, causal_mask  # noqa: E402
+
+CROP, PATCH = 336, 14
+GRID = CROP // PATCH  # 24 x 24 patches
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+# --- the picture ---------------------------------------------------------------------------------------------------
+
+
+def normalise(pixels):
+    """`[..., h, w, 3]` bytes to `[..., 3, h, w]` floats."""
+    scaled = pixels.float() / 255
+    return ((scaled - torch.tensor(MEAN)) / torch.tensor(STD)).movedim(-1, -3)
+
+
+def hd_transform(pixels, num_crops):
+    """The picture `[h, w, 3]` as crops `[1 + hc * wc, 3, 336, 336]`, the global view first, and (hc, wc).
+
+    Only for pictures that have the size the transform would give them: the pictures here are drawn so, and a second
+    implementation of Pillow's resampling would show nothing about the model.
+    """
+    height, width = pixels.shape[:2]
+    long_side, short_side = max(width, height), min(width, height)
+    ratio = long_side / short_side
+    scale = 1
+    while (scale + 1) * math.ceil((scale + 1) / ratio) <= num_crops:
+        scale += 1
+    if long_side != CROP * scale or short_side % CROP != 0 or int(long_side / ratio) != short_side:
+        raise ValueError(f'a picture of {width} x {height} would be resampled; draw it {CROP * scale} pixels long')
+    whole = normalise(pixels)
+    view = functional.interpolate(whole[None], (CROP, CROP), mode='bicubic', align_corners=False)
+    rows, columns = height // CROP, width // CROP
+    crops = whole.reshape(3, rows, CROP, columns, CROP).permute(1, 3, 0, 2, 4).reshape(-1, 3, CROP, CROP)
+    return torch.cat([view, crops]), (rows, columns)
+
+
+# --- CLIP's tower --------------------------------------------------------------------------------------------------
+
+
+class ClipAttention(nn.Module):
+    def __init__(self, width, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in ('q_proj', 'k_proj', 'v_proj', 'out_proj'):
+            setattr(self, name, nn.Linear(width, width))
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        split = lambda y: y.view(batch, length, self.num_heads, -1).transpose(1, 2)  # noqa: E731
+        q, k, v = split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+        return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
+
+
+class ClipMlp(nn.Module):
+    def __init__(self, width, inner):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x):
+        inner = self.fc1(x)
+        return self.fc2(inner * torch.sigmoid(1.702 * inner))
+
+
+class ClipLayer(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        width, epsilon = config['hidden_size'], config['layer_norm_eps']
+        self.layer_norm1, self.layer_norm2 = nn.LayerNorm(width, epsilon), nn.LayerNorm(width, epsilon)
+        self.self_attn = ClipAttention(width, config['num_attention_heads'])
+        self.mlp = ClipMlp(width, config['intermediate_size'])
+
+    def forward(self, x):
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class ClipEmbeddings(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.randn(width))
+        self.patch_embedding = nn.Conv2d(3, width, PATCH, PATCH, bias=False)
+        self.position_embedding = nn.Embedding(1 + GRID * GRID, width)
+
+    def forward(self, crops):  # [B, 3, 336, 336] to [B, 1 + P, W]
+        batch = crops.shape[0]
+        patches = crops.reshape(batch, 3, GRID, PATCH, GRID, PATCH).permute(0, 2, 4, 1, 3, 5)
+        kernel = self.patch_embedding.weight.flatten(1)
+        patches = patches.reshape(batch, GRID * GRID, -1) @ kernel.T
+        first = self.class_embedding.expand(batch, 1, -1)
+        return torch.cat([first, patches], 1) + self.position_embedding.weight
+
+
+class ClipEncoder(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.layers = nn.ModuleList(ClipLayer(config) for _ in range(config['num_hidden_layers']))
+
+
+class ClipTower(nn.Module):
+    """Gives `hidden_states[-2]` without the class token; the last layer and `post_layernorm` are only in the file."""
+
+    def __init__(self, config):
+        super().__init__()
+        width, epsilon = config['hidden_size'], config['layer_norm_eps']
+        self.embeddings = ClipEmbeddings(width)
+        self.pre_layrnorm = nn.LayerNorm(width, epsilon)  # the published key is spelled so
+        self.encoder = ClipEncoder(config)
+        self.post_layernorm = nn.LayerNorm(width, epsilon)
+
+    def forward(self, crops):  # to [B, P, W]
+        x = self.pre_layrnorm(self.embeddings(crops))
+        for layer in self.encoder.layers[:-1]:
+            x = layer(x)
+        return x[:, 1:]
+
+
+# --- features of a picture as rows of the prompt ---------------------------------------------------------------------
+
+
+def merge_2x2(features):
+    """Features of crops `[B, 576, W]` as `[B, 12, 12, 4 W]`: the four ordered dy, dx, channel."""
+    batch, _, width = features.shape
+    half = GRID // 2
+    grid = features.view(batch, half, 2, half, 2, width)
+    return grid.permute(0, 1, 3, 2, 4, 5).reshape(batch, half, half, 4 * width)
+
+
+class ImageEmbedding(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        clip, hidden = config['img_processor']['clip_config'], config['hidden_size']
+        merged = 4 * clip['hidden_size']
+        self.img_processor = nn.Module()
+        self.img_processor.vision_model = ClipTower(clip)
+        self.sub_GN = nn.Parameter(torch.randn(1, 1, 1, merged) * 0.1)
+        self.glb_GN = nn.Parameter(torch.randn(1, 1, merged) * 0.1)
+        self.img_projection = nn.Sequential(nn.Linear(merged, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+
+    def forward(self, crops, grid):
+        """The rows of one picture in the prompt, `[tokens, C]`, from its crops and their grid (hc, wc)."""
+        merged = merge_2x2(self.img_processor.vision_model(crops))
+        rows, columns = grid
+        half, width = GRID // 2, merged.shape[-1]
+        sub = merged[1:].view(rows, columns, half, half, width).transpose(1, 2)
+        sub = sub.reshape(rows * half, columns * half, width)
+        end = self.sub_GN.view(1, 1, width)
+        with_ends = lambda x: torch.cat([x, end.expand(len(x), 1, width)], 1).flatten(0, 1)  # noqa: E731
+        arranged = torch.cat([with_ends(sub), self.glb_GN.view(1, width), with_ends(merged[0])])
+        return self.img_projection(arranged)
+
+    def of_single_crops(self, merged):
+        """The same for pictures of one crop each, whose global view is the crop itself: `[B, 12, 12, 4 W]` to `[B, 313, C]`.
+
+        Projects every different row once, which is half of the work.
+        """
+        batch, half = merged.shape[:2]
+        ends = torch.stack([self.sub_GN.flatten(), self.glb_GN.flatten()])
+        projected = self.img_projection(merged)
+        sub_end, global_end = self.img_projection(ends)
+        view = torch.cat([projected, sub_end.expand(batch, half, 1, -1)], 2).flatten(1, 2)
+        return torch.cat([view, global_end.expand(batch, 1, -1), view], 1)
+
+
+# --- the whole model -------------------------------------------------------------------------------------------------
+
+
+class Phi3Vision(Phi3):
+    """Phi3VForCausalLM, for one picture in a prompt."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.model.vision_embed_tokens = ImageEmbedding(config)
+
+    def forward(self, ids, cache=None, image_rows=None):
+        """Logits `[1, T, V]` of ids `[1, T]`; the negative ones are the rows of the picture, in order."""
+        embedded = self.embed(ids.clamp(min=0))
+        if image_rows is not None:
+            embedded = embedded.index_put((ids < 0).nonzero(as_tuple=True), image_rows)
+        return super().forward(ids, cache, embedded)
+
+    def forward_questions(self, before, image_rows, questions):
+        """Logits `[B, Q, T, V]` of questions `[B, Q, T]` (ids) about a picture each: ids `before` it, its rows, a question.
+
+        Each question sees what stands before it and itself, at the positions it would have if it alone followed; so one
+        picture pays for many questions.
+        """
+        batch, count, length = questions.shape
+        prefix = torch.cat([self.embed(before).expand(batch, -1, -1), image_rows], 1)
+        hidden = torch.cat([prefix, self.embed(questions).flatten(1, 2)], 1)
+        start = prefix.shape[1]
+        positions = torch.cat([torch.arange(start), torch.arange(start, start + length).repeat(count)])
+        branch = torch.cat([torch.full((start,), -1), torch.arange(count).repeat_interleave(length)])
+        is_visible = (branch[None] == -1) | (branch[None] == branch[:, None])
+        mask = causal_mask(0, len(branch)) + additive_mask(is_visible)
+        cosines, sines = self.rotary(positions)
+        for layer in self.model.layers:
+            hidden = layer(hidden, cosines, sines, mask, lambda keys, values: (keys, values))
+        return self.head(hidden[:, start:]).unflatten(1, (count, length))
