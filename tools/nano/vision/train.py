@@ -22,8 +22,8 @@ options.add_argument('--out', type=Path, required=True)
 options.add_argument('--seed', type=int, default=1)
 options.add_argument('--threads', type=int, default=1)
 options.add_argument('--tower-steps', type=int, default=1000)
-options.add_argument('--answer-steps', type=int, default=300)
-options.add_argument('--joint-steps', type=int, default=400)
+options.add_argument('--answer-steps', type=int, default=1500)
+options.add_argument('--joint-steps', type=int, default=300)
 options.add_argument('--resume', type=Path, help='a file of this script, written after each stage as OUT/stage-N.pt')
 args = options.parse_args()
 # Read when numpy is first imported.
@@ -254,10 +254,10 @@ def main():
     if done < 2:
         torch.manual_seed(args.seed)
         prepare_projector(images.img_projection, probe)
-        run_stage('answers', args.answer_steps, args.tower_steps, [(other_weights, 2e-3)], answer_step)
+        run_stage('answers', args.answer_steps, args.tower_steps, [(other_weights, 7e-4)], answer_step)
         save(2)
     run_stage('together', args.joint_steps, args.tower_steps + args.answer_steps,
-              [(other_weights, 1e-3), (tower_weights, 5e-4), (probe.parameters(), 5e-4)], joint_step)
+              [(other_weights, 3e-4), (tower_weights, 2e-4), (probe.parameters(), 2e-4)], joint_step)
     save(3)
     write_member(args.out, model, tokenizer)
     print(f'{time.time() - started:.0f} s on {platform.processor() or platform.machine()}, {args.threads} thread(s), '
