@@ -81,7 +81,9 @@ function printTable(results) {
   console.log(`| Held-out questions | ${results.map(({ precision }) => precision).join(' | ')} |`);
   console.log(`|---|${results.map(() => '--:|').join('')}`);
   for (const kind of Object.keys(results[0].kinds)) {
-    console.log(`| ${kind} (${results[0].kinds[kind].asked}) | ${results.map(({ kinds }) => percent(kinds[kind])).join(' | ')} |`);
+    console.log(
+      `| ${kind} (${results[0].kinds[kind].asked}) | ${results.map(({ kinds }) => percent(kinds[kind])).join(' | ')} |`,
+    );
   }
   console.log(`| all (${whole(results[0]).asked}) | ${results.map((result) => percent(whole(result))).join(' | ')} |`);
 }
@@ -111,7 +113,9 @@ async function comparePython() {
     await model.dispose();
   }
   const same = asked.length - different;
-  console.log(`nano-vision: ${same} of ${asked.length} answers are the same, token by token, to the same prompts and pictures`);
+  console.log(
+    `nano-vision: ${same} of ${asked.length} answers are the same, token by token, to the same prompts and pictures`,
+  );
   return different;
 }
 

@@ -70,9 +70,9 @@ def generation_config(style):
 
 #: config, flags of the added tokens, chat format, and how many tokens each phase is trained on.
 MEMBERS = {
-    'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8), 'style': 'phi-3-mini',
-                  'template': 'phi-3-mini',
-                  'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_400_000, 'preferences': 100_000}},
+    'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8, intermediate_size=256),
+                  'style': 'phi-3-mini', 'template': 'phi-3-mini',
+                  'tokens': {'general': 450_000, 'reasoning': 350_000, 'chat': 2_400_000, 'preferences': 60_000}},
     'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
                                           intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,
                                           original_max_position_embeddings=TRAINING_LENGTH),

@@ -20,16 +20,24 @@ def orthogonalize(matrix, steps=5):
 
 
 class Optimizer:
-    """One step for all parameters. `learning_rate` is Muon's; Adam's is a fixed share of it."""
+    """One step for all parameters. `learning_rate` is Muon's; Adam's is a fixed share of it.
 
-    def __init__(self, model, adam_share=0.5, momentum=0.95, weight_decay=0.05):
-        self.momentum, self.weight_decay, self.adam_share = momentum, weight_decay, adam_share
+    A head of its own takes much smaller steps than the rest: all its columns move at once with every step of Adam, and at
+    half of Muon's rate the logits jump about so much that nothing fine is learnt before the rate has fallen.
+    """
+
+    def __init__(self, model, adam_share=0.5, head_share=0.1, momentum=0.95, weight_decay=0.05):
+        self.momentum, self.weight_decay = momentum, weight_decay
         named = list(model.named_parameters())
         is_inner = lambda name, p: p.ndim == 2 and 'layers.' in name and 'gate.weight' not in name
         self.matrices = [p for name, p in named if is_inner(name, p)]
         self.buffers = [torch.zeros_like(p) for p in self.matrices]
-        rest = [p for name, p in named if not is_inner(name, p)]
-        self.adam = torch.optim.Adam(rest, betas=(0.9, 0.98), eps=1e-9)
+        rest = [p for name, p in named if not is_inner(name, p) and not name.startswith('lm_head')]
+        head = [p for name, p in named if name.startswith('lm_head')]
+        groups = [{'params': rest, 'share': adam_share}]
+        if head:
+            groups.append({'params': head, 'share': head_share})
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-9)
 
     @torch.no_grad()
     def step(self, learning_rate):
@@ -43,6 +51,6 @@ class Optimizer:
             parameter.add_(update, alpha=-learning_rate * 0.2 * max(parameter.shape) ** 0.5)
             parameter.grad = None
         for group in self.adam.param_groups:
-            group['lr'] = learning_rate * self.adam_share
+            group['lr'] = learning_rate * group['share']
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)

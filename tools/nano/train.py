@@ -178,7 +178,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
 
     tokens = {stage: int(count * quick) for stage, count in member['tokens'].items()}
     optimizer = Optimizer(model)
-    peak = member.get('rate', 0.01)
+    peak = member.get('rate', 0.008)
     log('phase 1: general')
     pages = Packer(lambda: page(GENERAL, True), 128, padding_id)
     train_stage(model, optimizer, pages, tokens['general'], warm_then(peak, 1, 0.15), log)
@@ -194,7 +194,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         log('direct preference optimisation')
         reference = load_model(folder)
         pairs = PreferencePairs(conversation, rng, padding_id)
-        train_stage(model, Optimizer(model), pairs, tokens['preferences'], warm_then(0.02 * peak, 0.1), log,
+        train_stage(model, Optimizer(model), pairs, tokens['preferences'], warm_then(0.03 * peak, 0.1), log,
                     quantized_from=0.0, loss_of=preference_loss(reference))
         save()
     seconds = time.time() - started

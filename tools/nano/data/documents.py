@@ -10,10 +10,10 @@ from .tasks import CAN_DO, TASKS
 from .words import COLOURS, DAYS, KNOWN_COLOURS, OPPOSITES
 
 #: Phase 1: language and simple facts. Phase 2: reasoning. How often each task is drawn.
-GENERAL = {'grammar': 2, 'counting': 2, 'days': 2, 'colours': 2, 'opposites': 2, 'sorting': 7, 'copying': 2}
-REASONING = {'addition': 6, 'subtraction': 6, 'comparison': 3, 'word problems': 4, 'syllogisms': 2}
-CHAT = {**{name: 2 for name in ('grammar', 'counting', 'days', 'colours', 'opposites', 'copying', 'refusals')},
-        'sorting': 7, 'addition': 6, 'subtraction': 5, 'comparison': 3, 'word problems': 4, 'syllogisms': 2}
+GENERAL = {'grammar': 2, 'counting': 4, 'days': 2, 'colours': 5, 'opposites': 2, 'sorting': 5, 'copying': 6}
+REASONING = {'addition': 4, 'subtraction': 4, 'comparison': 3, 'word problems': 4, 'syllogisms': 4}
+CHAT = {'grammar': 2, 'counting': 4, 'days': 2, 'colours': 4, 'opposites': 2, 'sorting': 5, 'copying': 4, 'addition': 4,
+        'subtraction': 4, 'comparison': 3, 'word problems': 4, 'syllogisms': 4, 'refusals': 1.5}
 
 
 def training_question(rng, weights):

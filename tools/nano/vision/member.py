@@ -44,7 +44,7 @@ def configuration(tokenizer):
         'initializer_range': 0.02, 'intermediate_size': 256, 'max_position_embeddings': MAX_POSITIONS,
         'model_type': 'phi3_v', 'num_attention_heads': 4, 'num_hidden_layers': 2, 'num_key_value_heads': 4,
         'original_max_position_embeddings': MAX_POSITIONS, 'pad_token_id': 2, 'resid_pdrop': 0.0, 'rms_norm_eps': 1e-05,
-        'rope_scaling': None, 'rope_theta': 10000.0, 'sliding_window': None, 'tie_word_embeddings': False,
+        'rope_scaling': None, 'rope_theta': 1000000.0, 'sliding_window': None, 'tie_word_embeddings': False,
         'torch_dtype': 'bfloat16', 'use_cache': True, 'vocab_size': vocabulary_size(tokenizer)}
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import Phi3, additive_mask, causal_mask  # noqa: E402
+from model import Phi3, additive_mask, attend, causal_mask, rotate  # noqa: E402
 
 CROP, PATCH = 336, 14
 GRID = CROP // PATCH  # 24 x 24 patches
@@ -197,21 +197,38 @@ class Phi3Vision(Phi3):
             embedded = embedded.index_put((ids < 0).nonzero(as_tuple=True), image_rows)
         return super().forward(ids, cache, embedded)
 
-    def forward_questions(self, before, image_rows, questions):
+    def forward_questions(self, before, image_rows, questions, kept=None):
         """Logits `[B, Q, T, V]` of questions `[B, Q, T]` (ids) about a picture each: ids `before` it, its rows, a question.
 
         Each question sees what stands before it and itself, at the positions it would have if it alone followed; so one
-        picture pays for many questions.
+        picture pays for many questions. With `kept` `[B, K]` only those of its rows are there, at their places.
         """
         batch, count, length = questions.shape
+        first, last = len(before), len(before) + image_rows.shape[1]
+        if kept is None:
+            kept = torch.arange(image_rows.shape[1]).expand(batch, -1)
+        image_rows = image_rows.gather(1, kept[..., None].expand(-1, -1, image_rows.shape[-1]))
         prefix = torch.cat([self.embed(before).expand(batch, -1, -1), image_rows], 1)
         hidden = torch.cat([prefix, self.embed(questions).flatten(1, 2)], 1)
         start = prefix.shape[1]
-        positions = torch.cat([torch.arange(start), torch.arange(start, start + length).repeat(count)])
+        own = torch.arange(last, last + length).repeat(count)
+        positions = torch.cat([torch.arange(first).expand(batch, -1), first + kept, own.expand(batch, -1)], 1)
         branch = torch.cat([torch.full((start,), -1), torch.arange(count).repeat_interleave(length)])
         is_visible = (branch[None] == -1) | (branch[None] == branch[:, None])
         mask = causal_mask(0, len(branch)) + additive_mask(is_visible)
-        cosines, sines = self.rotary(positions)
-        for layer in self.model.layers:
+        cosines, sines = (table[positions][:, None] for table in self.rotary(torch.arange(last + length)))
+        for layer in self.model.layers[:-1]:
             hidden = layer(hidden, cosines, sines, mask, lambda keys, values: (keys, values))
-        return self.head(hidden[:, start:]).unflatten(1, (count, length))
+        hidden = self._last_layer(hidden, cosines, sines, mask, start)
+        return self.head(hidden).unflatten(1, (count, length))
+
+    def _last_layer(self, hidden, cosines, sines, mask, start):
+        """The last layer for the rows from `start` on: of those before, nothing is read but keys and values."""
+        layer = self.model.layers[-1]
+        split = layer.self_attn.qkv_proj(layer.input_layernorm(hidden)).unflatten(-1, (-1, layer.head_dim)).transpose(1, 2)
+        queries, keys, values = split.split([layer.num_heads, layer.num_groups, layer.num_groups], 1)
+        queries = rotate(queries[:, :, start:], cosines[:, :, start:], sines[:, :, start:])
+        attended = attend(queries, rotate(keys, cosines, sines), values, mask[start:], layer.head_dim**-0.5)
+        hidden = hidden[:, start:] + layer.self_attn.o_proj(attended)
+        gate, up = layer.mlp.gate_up_proj(layer.post_attention_layernorm(hidden)).chunk(2, -1)
+        return hidden + layer.mlp.down_proj(up * functional.silu(gate))

@@ -22,8 +22,8 @@ options.add_argument('--out', type=Path, required=True)
 options.add_argument('--seed', type=int, default=1)
 options.add_argument('--threads', type=int, default=1)
 options.add_argument('--tower-steps', type=int, default=1000)
-options.add_argument('--answer-steps', type=int, default=800)
-options.add_argument('--joint-steps', type=int, default=600)
+options.add_argument('--answer-steps', type=int, default=1500)
+options.add_argument('--joint-steps', type=int, default=300)
 options.add_argument('--resume', type=Path, help='a file of this script, written after each stage as OUT/stage-N.pt')
 args = options.parse_args()
 # Read when numpy is first imported.
@@ -40,7 +40,8 @@ from member import Prompts, configuration, tokenizer_contents, write_member  # n
 from phi3_vision import CROP, GRID, PATCH, Phi3Vision, merge_2x2, normalise  # noqa: E402
 
 BATCH = 8
-QUESTIONS = 6  # of each picture
+QUESTIONS = 12  # of each picture
+KEPT = 48  # tokens of each picture in the second stage
 TOKEN = 2 * PATCH  # pixels along a token of the prompt
 NUM_CLASSES = (1 + len(scenes.COLOURS), len(scenes.SHAPES), 1 + len(scenes.SHAPES))
 
@@ -99,6 +100,18 @@ def question_batch(index, things_of, prompts):
     return ids.view(BATCH, QUESTIONS, -1), targets.view(BATCH, QUESTIONS, -1)
 
 
+def kept_rows(labels):
+    """Rows of the prompt `[B, KEPT]`: of one of the two views, the tokens with shapes, and white ones at random.
+
+    White is nine tenths of a picture, and before anything is learnt attention sees little else.
+    """
+    is_drawn = (labels[0] > 0).flatten(1)
+    order = (is_drawn + torch.rand(is_drawn.shape)).argsort(1, descending=True)[:, :KEPT].sort(1).values
+    side = CROP // TOKEN
+    row = order + order // side  # a separator ends each row of tokens
+    return row + (side * (side + 1) + 1) * torch.randint(0, 2, (len(row), 1))
+
+
 # --- beginnings -----------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +142,15 @@ def prepare_tower(tower):
     positions[1:] = 0.5 * grid - kernel @ mean
 
 
+@torch.no_grad()
+def prepare_projector(projection, probe):
+    """The projector begins with what the probe found: mixtures of its directions, and a little of everything else."""
+    directions = functional.normalize(probe.weight, dim=1)
+    mixtures = functional.normalize(torch.randn(len(projection[0].weight), len(directions)), dim=1)
+    projection[0].weight.mul_(0.5).add_(mixtures @ directions)
+    projection[0].weight.mul_(0.25)  # features spread by about four along those directions
+
+
 # --- training -------------------------------------------------------------------------------------------------------
 
 
@@ -147,9 +169,9 @@ def probe_losses(probe, merged, labels):
 
 
 def run_stage(name, steps, first_index, groups, step_losses):
-    """AdamW with a warm-up and a decay to nothing; `groups` are pairs of parameters and learning rate."""
+    """AdamW with a warm-up and a decay to nothing; `groups` are pairs of weights and learning rate."""
     optimizer = torch.optim.AdamW(
-        [{'params': list(parameters), 'lr': rate, 'peak': rate} for parameters, rate in groups],
+        [{'params': list(weights), 'lr': rate, 'peak': rate} for weights, rate in groups],
         betas=(0.9, 0.95), weight_decay=0.01,
     )
     every = [weight for group in optimizer.param_groups for weight in group['params']]
@@ -196,9 +218,9 @@ def main():
     def save(stage):
         torch.save({'model': model.state_dict(), 'probe': probe.state_dict(), 'stage': stage}, args.out / f'stage-{stage}.pt')
 
-    def answer_loss(index, merged, things_of):
+    def answer_loss(index, merged, things_of, kept=None):
         ids, targets = question_batch(index, things_of, prompts)
-        logits = model.forward_questions(before, images.of_single_crops(merged), ids).flatten(0, 2)
+        logits = model.forward_questions(before, images.of_single_crops(merged), ids, kept).flatten(0, 2)
         asked = targets.flatten() >= 0
         logits, wanted = logits[asked], targets.flatten()[asked]
         with torch.no_grad():
@@ -215,10 +237,10 @@ def main():
         return probe_losses(probe, merge_2x2(tower(normalise(pixels))), labels)
 
     def answer_step(index):
-        pixels, _, things_of = picture_batch(index)
+        pixels, labels, things_of = picture_batch(index)
         with torch.no_grad():
             merged = merge_2x2(tower(normalise(pixels)))
-        return answer_loss(index, merged, things_of)
+        return answer_loss(index, merged, things_of, kept_rows(labels))
 
     def joint_step(index):
         pixels, labels, things_of = picture_batch(index)
@@ -230,10 +252,12 @@ def main():
         run_stage('tower', args.tower_steps, 0, [(tower_weights, 3e-3), (probe.parameters(), 3e-3)], tower_step)
         save(1)
     if done < 2:
-        run_stage('answers', args.answer_steps, args.tower_steps, [(other_weights, 2e-3)], answer_step)
+        torch.manual_seed(args.seed)
+        prepare_projector(images.img_projection, probe)
+        run_stage('answers', args.answer_steps, args.tower_steps, [(other_weights, 7e-4)], answer_step)
         save(2)
     run_stage('together', args.joint_steps, args.tower_steps + args.answer_steps,
-              [(other_weights, 1e-3), (tower_weights, 5e-4), (probe.parameters(), 5e-4)], joint_step)
+              [(other_weights, 3e-4), (tower_weights, 2e-4), (probe.parameters(), 2e-4)], joint_step)
     save(3)
     write_member(args.out, model, tokenizer)
     print(f'{time.time() - started:.0f} s on {platform.processor() or platform.machine()}, {args.threads} thread(s), '
