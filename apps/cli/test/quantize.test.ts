@@ -110,7 +110,7 @@ it('names the first row that cannot be quantized, whichever thread finds one fir
       out,
     ]);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^phiblocks: WEIGHT_NOT_FINITE .*row 900, column 3/);
+    expect(stderr).toMatch(/^phiblocks: WEIGHT_NOT_FINITE .*row 900, column 3/m);
     expect(existsSync(out)).toBe(false);
   }
 }, 120_000);
