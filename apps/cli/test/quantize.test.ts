@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quantizeMatrix } from '@phiblocks/quantization';
-import { describeWithShared, sharedPath } from '@phiblocks/testing';
+import { createSeededRandom, describeWithShared, sharedPath } from '@phiblocks/testing';
 import { ggufMetadataOf, openGguf, parsePhi3Config } from '@phiblocks/weights';
 import { openFileSource, openSafetensorsDirectory, writeGgufFile } from '@phiblocks/weights/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -32,30 +33,87 @@ describe('a command line that cannot be meant', () => {
   });
 });
 
-it('Ctrl-C in the middle of a tensor ends with status 130 and leaves nothing behind', async () => {
+/** A GGUF file of one large matrix, of which every format takes a while. */
+async function writeEmbedding(name: string, rows = 40_000, change?: (values: Float32Array) => void): Promise<string> {
   const json = { model_type: 'phi3', hidden_size: 256, intermediate_size: 256, num_hidden_layers: 1 };
-  const sizes = { num_attention_heads: 4, vocab_size: 40_000, max_position_embeddings: 64 };
+  const sizes = { num_attention_heads: 4, vocab_size: rows, max_position_embeddings: 64 };
   const config = parsePhi3Config(new TextEncoder().encode(JSON.stringify({ ...json, ...sizes })));
-  const values = Float32Array.from({ length: 40_000 * 256 }, (_, i) => Math.sin(i * 0.7) * Math.cos(i));
+  const values = new Float32Array(rows * 256);
+  const period = createSeededRandom(1).normals(2 ** 16 + 256, 0.02);
+  for (let at = 0; at < values.length; at += period.length) {
+    values.set(period.subarray(0, Math.min(period.length, values.length - at)), at);
+  }
+  change?.(values);
   const bytes = new Uint8Array(values.buffer);
-  const tensors = [{ name: 'token_embd.weight', format: 'F32', shape: [40_000, 256], bytes }];
-  const there = await mkdtemp(join(folder, 'interrupted-'));
-  const model = join(folder, 'embedding.gguf');
+  const tensors = [{ name: 'token_embd.weight', format: 'F32', shape: [rows, 256], bytes }];
+  const model = join(folder, name);
   await writeGgufFile(model, { ...ggufMetadataOf(config), tensors });
-  let polling: NodeJS.Timeout | undefined;
-  const args = ['quantize', '--model', model, '--to', 'q4_k', '--recipe', 'uniform', '--out', join(there, 'a.gguf')];
-  const { status, stdout } = await runCli(args, undefined, (child) => {
-    polling = setInterval(() => {
-      if (readdirSync(there).length > 0) {
-        clearInterval(polling);
-        child.kill('SIGINT');
-      }
-    }, 10);
+  return model;
+}
+
+it.each(['1', '2'])(
+  'Ctrl-C in the middle of a tensor on %s threads ends with status 130 and leaves nothing',
+  async (n) => {
+    const model = await writeEmbedding(`embedding-${n}.gguf`);
+    const there = await mkdtemp(join(folder, 'interrupted-'));
+    let polling: NodeJS.Timeout | undefined;
+    const to = ['--to', 'q4_k', '--recipe', 'uniform', '--threads', n, '--out', join(there, 'a.gguf')];
+    const { status, stdout } = await runCli(['quantize', '--model', model, ...to], undefined, (child) => {
+      polling = setInterval(() => {
+        if (readdirSync(there).length > 0) {
+          clearInterval(polling);
+          child.kill('SIGINT');
+        }
+      }, 10);
+    });
+    clearInterval(polling);
+    expect({ status, stdout }).toEqual({ status: 130, stdout: '' });
+    expect(await readdir(there)).toEqual([]);
+  },
+  120_000,
+);
+
+it('writes the same bytes and measures the same error on 1, 2 and 5 threads', async () => {
+  const model = await writeEmbedding('threads.gguf', 5000); // five pieces, the last a short one
+  const written = new Set<string>();
+  for (const n of ['1', '2', '5']) {
+    const out = join(folder, `on-${n}.gguf`);
+    const { status, stdout } = await runCli([
+      ...['quantize', '--model', model, '--to', 'q4_k', '--recipe', 'uniform'],
+      ...['--threads', n, '--out', out, '--json'],
+    ]);
+    expect(status).toBe(0);
+    const digest = createHash('sha256')
+      .update(await readFile(out))
+      .digest('hex');
+    written.add(`${digest} ${JSON.parse(stdout).models[0].rmse}`);
+  }
+  expect([...written]).toHaveLength(1);
+}, 120_000);
+
+it('names the first row that cannot be quantized, whichever thread finds one first', async () => {
+  const model = await writeEmbedding('broken.gguf', 5000, (values) => {
+    values[1030 * 256 + 7] = Number.NaN; // in the second piece, near its beginning
+    values[900 * 256 + 3] = Number.POSITIVE_INFINITY; // late in the first piece
   });
-  clearInterval(polling);
-  expect({ status, stdout }).toEqual({ status: 130, stdout: '' });
-  expect(await readdir(there)).toEqual([]);
-}, 60_000);
+  for (const n of ['1', '3']) {
+    const out = join(folder, `broken-${n}.gguf`);
+    const { status, stderr } = await runCli([
+      'quantize',
+      '--model',
+      model,
+      '--to',
+      'q8_0',
+      '--threads',
+      n,
+      '--out',
+      out,
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^phiblocks: WEIGHT_NOT_FINITE .*row 900, column 3/m);
+    expect(existsSync(out)).toBe(false);
+  }
+}, 120_000);
 
 describeWithShared('on the trained model', 'models/stories260k-phi3', () => {
   const model = sharedPath('models/stories260k-phi3');
@@ -105,6 +163,9 @@ describeWithShared('on the trained model', 'models/stories260k-phi3', () => {
       const { status, stdout } = await quantize('--to', 'q8_0,q4_0', '--report', '--json', ...given);
       expect(status).toBe(0);
       const [source, q8, q4] = JSON.parse(stdout).report.rows;
+      expect(Object.keys(q8)).toEqual(
+        expect.arrayContaining(['format', 'sizeInBytes', 'rmse', 'perplexity', 'klDivergence', 'top1Agreement']),
+      );
       expect(source).toMatchObject({ format: 'source (F32)', rmse: 0, klDivergence: 0, top1Agreement: 1 });
       expect(Math.abs(q8.perplexity / source.perplexity - 1)).toBeLessThan(0.005);
       expect(q4.rmse).toBeGreaterThan(q8.rmse);

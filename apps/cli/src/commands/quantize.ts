@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadModel } from '@phiblocks/runtime/node';
 import { Command, Option } from 'commander';
@@ -7,10 +7,11 @@ import { modelOption } from '../load-model.ts';
 import { collectImportance } from '../quantize/collect-importance.ts';
 import { type ModelSource, openModelSource } from '../quantize/model-source.ts';
 import { builtInText, type Comparison, compare, type Predictions, predict } from '../quantize/report.ts';
+import { createRowConverters, type RowConverters } from '../quantize/row-converters.ts';
 import { formatChoices, isFloatFormat, parseTargets, recipeChoices, type Target } from '../quantize/targets.ts';
 import { expectFree, isGgufPath, type WrittenModel, writeModel } from '../quantize/write-model.ts';
 import { createInterrupt, note, print } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
+import { UsageError, wholeNumber } from '../usage-error.ts';
 
 interface QuantizeFlags {
   readonly model: string;
@@ -22,7 +23,11 @@ interface QuantizeFlags {
   readonly out?: string;
   readonly force?: boolean;
   readonly json?: boolean;
+  readonly threads?: number;
 }
+
+/** More would wait for each other's memory; each has a JavaScript engine of its own. */
+const mostThreads = 32;
 
 interface ReportRow extends Comparison {
   readonly format: string;
@@ -42,6 +47,11 @@ export function quantizeCommand(): Command {
     .option('--text <file>', 'with --report: the text to measure on, instead of a short built-in story')
     .option('--out <path>', 'NAME.gguf or a directory; may be left out with --report')
     .option('--force', 'replace an existing .gguf file')
+    .addOption(
+      new Option('--threads <n>', 'threads to quantize on; default: as many as the machine has').argParser(
+        wholeNumber(1, mostThreads),
+      ),
+    )
     .option('--json', 'print one JSON object and nothing else')
     .action(async (flags: QuantizeFlags) => quantize(flags));
 }
@@ -56,6 +66,7 @@ async function quantize(flags: QuantizeFlags): Promise<void> {
   const { signal, release } = createInterrupt();
   let source: ModelSource | undefined;
   let folder: string | undefined;
+  let threads: RowConverters | undefined;
   try {
     source = await openModelSource(flags.model);
     if (flags.out !== undefined && !isGgufPath(flags.out) && source.kind === 'gguf') {
@@ -67,10 +78,15 @@ async function quantize(flags: QuantizeFlags): Promise<void> {
       : { importance: new Map<string, Float32Array>(), reference: undefined };
     if (flags.out === undefined) folder = await mkdtemp(join(tmpdir(), 'phiblocks-quantize-'));
 
+    threads = createRowConverters({
+      threads: flags.threads ?? Math.min(availableParallelism(), mostThreads),
+      signal,
+    });
+    const { converters } = threads;
     const results: { target: Target; written: WrittenModel; row: ReportRow | undefined }[] = [];
     for (const [index, target] of targets.entries()) {
       const out = flags.out ?? join(folder!, `${index}.gguf`);
-      const written = await writeModel(source, target, out, { importance, signal });
+      const written = await writeModel(source, target, out, { importance, signal, converters });
       results.push({ target, written, row: reference && (await measure(target, written, out, reference, signal)) });
       if (folder !== undefined) await rm(out);
     }
@@ -79,6 +95,7 @@ async function quantize(flags: QuantizeFlags): Promise<void> {
     else await printResults(flags, source, results, rows, reference);
   } finally {
     release();
+    threads?.close();
     await source?.close();
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }

@@ -1,7 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
-import { dequantizeRow, quantizeRow, rowSizeInBytes } from '@phiblocks/quantization';
-import { isPhi3Error, Phi3Error, type WeightFormat } from '@phiblocks/tensor';
-import { createWeightMatrix, isWeightFormat, type StoredTensor, type WeightSource } from '@phiblocks/weights';
+import { rowSizeInBytes } from '@phiblocks/quantization';
+import { Phi3Error, type WeightFormat } from '@phiblocks/tensor';
+import { isWeightFormat, type StoredTensor, type WeightSource } from '@phiblocks/weights';
+import { convertRows, type RowFailure, type RowsResult, type RowsToConvert } from './convert-rows.ts';
+import type { RowConverter } from './row-converters.ts';
 
 /** A tensor in its new format, and what that cost. */
 export interface ConvertedTensor {
@@ -14,22 +15,27 @@ export interface ConvertOptions {
   /** One number per column, for the search of scales. */
   readonly importance: Float32Array | undefined;
   readonly signal: AbortSignal;
+  /** What works at the same time. */
+  readonly converters: readonly RowConverter[];
   /** Told how many more weights have been converted. */
   readonly onProgress: (weights: number) => void;
 }
 
-/** Between two looks at signals and other work. */
-const longestSliceMs = 50;
+/**
+ * A piece of work takes some 50 ms in the slowest format: short between two looks at signals, long beside the way to a thread.
+ * It does not depend on the number of threads, so that neither bytes nor sums do.
+ */
+const weightsPerPiece = 2 ** 18;
 
 /**
- * Reads one tensor and converts it row by row. In memory are its stored bytes, its new bytes and one row. Where the format
- * stays, the bytes are taken as they are.
+ * Reads one tensor and converts it in pieces of whole rows, on all converters at once. In memory are its stored bytes, its new
+ * bytes and a piece per converter. Where the format stays, the bytes are taken as they are.
  */
 export async function convertTensor(
   weights: WeightSource,
   stored: StoredTensor,
   format: WeightFormat,
-  { importance, signal, onProgress }: ConvertOptions,
+  { importance, signal, converters, onProgress }: ConvertOptions,
 ): Promise<ConvertedTensor> {
   signal.throwIfAborted();
   // The reader's own error says what cannot be read as floats, and what can.
@@ -40,40 +46,52 @@ export async function convertTensor(
     onProgress(numWeights);
     return { bytes: source, squaredError: 0 };
   }
+  const from = stored.format;
   const columns = stored.shape.at(-1) ?? 1;
   const rows = columns === 0 ? 0 : numWeights / columns;
-  const matrix = createWeightMatrix(stored.format, [rows, columns], source);
-  const sizeInBytes = rowSizeInBytes(format, columns);
-  const bytes = new Uint8Array(rows * sizeInBytes);
-  const row = new Float32Array(columns);
-  const back = new Float32Array(columns);
-  let squaredError = 0;
-  let sliceStart = performance.now();
-  for (let index = 0; index < rows; index++) {
-    matrix.dequantizeRow(index, row);
-    const out = bytes.subarray(index * sizeInBytes, (index + 1) * sizeInBytes);
-    try {
-      quantizeRow(format, row, { out, importance });
-    } catch (error) {
-      throw inTensor(error, stored, index);
+  const rowsPerPiece = Math.max(1, Math.floor(weightsPerPiece / columns));
+  const numPieces = Math.ceil(rows / rowsPerPiece);
+  const sourceRowSize = rowSizeInBytes(from, columns);
+  const rowSize = rowSizeInBytes(format, columns);
+  const bytes = new Uint8Array(rows * rowSize);
+  const squaredErrors = new Float64Array(numPieces);
+
+  // A failure lets the pieces before it end: the error is that of the first row that has one, whoever finds it.
+  let firstFailure: { readonly piece: number; readonly failure: RowFailure } | undefined;
+  let next = 0;
+  const work = async (convert: (rows: RowsToConvert) => RowsResult | Promise<RowsResult>) => {
+    while (next < (firstFailure?.piece ?? numPieces)) {
+      const piece = next++;
+      const firstRow = piece * rowsPerPiece;
+      const endRow = Math.min(rows, firstRow + rowsPerPiece);
+      const stretch = source.subarray(firstRow * sourceRowSize, endRow * sourceRowSize);
+      const result = await convert({
+        from,
+        to: format,
+        columns,
+        firstRow,
+        source: new Uint8Array(stretch), // a copy
+        importance,
+      });
+      if ('failure' in result) {
+        if (!firstFailure || piece < firstFailure.piece) firstFailure = { piece, failure: result.failure };
+      } else {
+        bytes.set(result.bytes, firstRow * rowSize);
+        squaredErrors[piece] = result.squaredError;
+        onProgress((endRow - firstRow) * columns);
+      }
     }
-    dequantizeRow(format, out, back);
-    for (let i = 0; i < columns; i++) squaredError += (row[i]! - back[i]!) ** 2;
-    onProgress(columns);
-    if (performance.now() - sliceStart > longestSliceMs) {
-      await setImmediate(); // signals are heard
-      signal.throwIfAborted();
-      sliceStart = performance.now();
-    }
-  }
-  return { bytes, squaredError };
+  };
+  // One piece is not worth a thread.
+  if (numPieces <= 1) await work(convertRows);
+  else await Promise.all(converters.map(work));
+  signal.throwIfAborted();
+  if (firstFailure) throw inTensor(firstFailure.failure, stored);
+  return { bytes, squaredError: squaredErrors.reduce((sum, squaredError) => sum + squaredError, 0) };
 }
 
 /** The quantizer sees one row; this says of which tensor and file. */
-function inTensor(error: unknown, { name, file }: StoredTensor, row: number): unknown {
-  if (!isPhi3Error(error)) return error;
-  const { code, expected, got, where, argument } = error;
-  const key = where.key === undefined ? `row ${row}` : `row ${row}, ${where.key}`;
+function inTensor({ code, argument, expected, got, key }: RowFailure, { name, file }: StoredTensor): Phi3Error {
   return new Phi3Error({
     code,
     function: 'quantize',
@@ -81,6 +99,5 @@ function inTensor(error: unknown, { name, file }: StoredTensor, row: number): un
     ...(expected === undefined ? {} : { expected }),
     got,
     where: { file, tensor: name, key },
-    cause: error,
   });
 }

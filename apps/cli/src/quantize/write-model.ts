@@ -13,6 +13,7 @@ import { createProgress } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { convertTensor } from './convert-tensor.ts';
 import type { ModelSource, SourceTensor } from './model-source.ts';
+import type { RowConverter } from './row-converters.ts';
 import type { Target } from './targets.ts';
 
 /** What became of a model. */
@@ -28,6 +29,8 @@ export interface WriteOptions {
   /** Importance of the columns by checkpoint name. */
   readonly importance: ReadonlyMap<string, Float32Array>;
   readonly signal: AbortSignal;
+  /** The threads that convert. */
+  readonly converters: readonly RowConverter[];
 }
 
 interface PlannedTensor {
@@ -55,6 +58,7 @@ export async function writeModel(
     const { bytes, squaredError } = await convertTensor(source.weights, stored, format, {
       importance: checkpointName === undefined ? undefined : options.importance.get(checkpointName),
       signal: options.signal,
+      converters: options.converters,
       onProgress(weights) {
         totals.done += weights;
         progress.update(totals.done, allWeights);

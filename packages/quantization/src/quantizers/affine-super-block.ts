@@ -5,6 +5,19 @@ import { assignCodes } from '../search/assign-codes.ts';
 import { keepBetter } from '../search/keep-better.ts';
 
 const highestScaleCode = 63; // six bits each for scale and minimum
+const weightsPerLook = 8;
+/** Steps of scale and minimum code; no step comes first, and wins where others are no better. */
+const neighbours: readonly (readonly [scale: number, minimum: number])[] = [
+  [0, 0],
+  [-1, -1],
+  [-1, 0],
+  [-1, 1],
+  [0, -1],
+  [0, 1],
+  [1, -1],
+  [1, 0],
+  [1, 1],
+];
 
 /**
  * Q4_K and Q5_K: eight groups of 32, each with a scale and a minimum of six bits that count in the block's d and dmin.
@@ -71,28 +84,46 @@ function scaleCode(value: number, unit: number): number {
   return Math.min(highestScaleCode, Math.max(0, Math.round(value / unit)));
 }
 
-/** Moves scale and minimum of one group by one step where that makes its error smaller. */
+/**
+ * Moves scale and minimum of one group by one step where that makes its error smaller. The errors are summed in this function
+ * and not in one of their own: floats that pass between functions are allocated, which costs a tenth of the whole time in Q4_K.
+ */
 function tryNeighbours(layout: BlockLayout, job: BlockJob, block: QuantizedBlock, group: number): void {
-  const scale = block.scaleCodes[group]!;
-  const minimum = block.minimumCodes[group]!;
-  let best = assignCodes(layout, job, block, group);
-  let bestScale = scale;
-  let bestMinimum = minimum;
-  for (let s = Math.max(0, scale - 1); s <= Math.min(highestScaleCode, scale + 1); s++) {
-    for (let m = Math.max(0, minimum - 1); m <= Math.min(highestScaleCode, minimum + 1); m++) {
-      if (s === scale && m === minimum) continue;
-      block.scaleCodes[group] = s;
-      block.minimumCodes[group] = m;
-      const error = assignCodes(layout, job, block, group);
-      if (error < best) {
-        best = error;
-        bestScale = s;
-        bestMinimum = m;
+  const { weightsPerGroup, highestCode } = layout;
+  const { x, importance } = job;
+  const first = group * weightsPerGroup;
+  const end = first + weightsPerGroup;
+  const scaleCode = block.scaleCodes[group]!;
+  const minimumCode = block.minimumCodes[group]!;
+  let best = Number.POSITIVE_INFINITY;
+  let bestScaleCode = scaleCode;
+  let bestMinimumCode = minimumCode;
+  for (const [scaleStep, minimumStep] of neighbours) {
+    const s = scaleCode + scaleStep;
+    const m = minimumCode + minimumStep;
+    if (s < 0 || s > highestScaleCode || m < 0 || m > highestScaleCode) continue;
+    const scale = block.d * s;
+    const offset = block.m * m;
+    const inverse = scale === 0 ? 0 : 1 / scale;
+    let error = 0;
+    // A sum that has reached the best one cannot win; a look per weight would cost more than it saves.
+    for (let start = first; start < end && error < best; start += weightsPerLook) {
+      for (let i = start; i < start + weightsPerLook; i++) {
+        const shifted = (x[i]! - offset) * inverse + 0.5;
+        const code = shifted > 0 ? (shifted > highestCode ? highestCode : shifted | 0) : 0;
+        const difference = scale * code + offset - x[i]!;
+        error += importance[i]! * difference * difference;
       }
     }
+    if (error < best) {
+      best = error;
+      bestScaleCode = s;
+      bestMinimumCode = m;
+    }
   }
-  block.scaleCodes[group] = bestScale;
-  block.minimumCodes[group] = bestMinimum;
+  if (bestScaleCode === scaleCode && bestMinimumCode === minimumCode) return; // the codes are theirs already
+  block.scaleCodes[group] = bestScaleCode;
+  block.minimumCodes[group] = bestMinimumCode;
   assignCodes(layout, job, block, group);
 }
 

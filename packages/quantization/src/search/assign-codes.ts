@@ -1,14 +1,13 @@
 import type { BlockJob, BlockLayout, QuantizedBlock } from '../quantized-block.ts';
 
 /**
- * Gives every weight of a group the code that comes nearest to it under the group's stored scale and minimum, and returns
- * the weighted squared error.
+ * Gives every weight of a group the code that comes nearest to it under the group's stored scale and minimum.
  *
  * @internal
  */
-export function assignCodes(layout: BlockLayout, job: BlockJob, block: QuantizedBlock, group: number): number {
+export function assignCodes(layout: BlockLayout, job: BlockJob, block: QuantizedBlock, group: number): void {
   const { weightsPerGroup, lowestCode, highestCode } = layout;
-  const { x, importance } = job;
+  const { x } = job;
   const { codes } = block;
   const scale = block.d * block.scaleCodes[group]!;
   const offset = block.m * block.minimumCodes[group]!;
@@ -17,14 +16,8 @@ export function assignCodes(layout: BlockLayout, job: BlockJob, block: Quantized
   const span = highestCode - lowestCode;
   const shift = 0.5 - lowestCode;
   const first = group * weightsPerGroup;
-  let error = 0;
   for (let i = first; i < first + weightsPerGroup; i++) {
-    let shifted = (x[i]! - offset) * inverse + shift;
-    shifted = shifted > 0 ? (shifted > span ? span : shifted | 0) : 0;
-    const code = shifted + lowestCode;
-    codes[i] = code;
-    const difference = scale * code + offset - x[i]!;
-    error += importance[i]! * difference * difference;
+    const shifted = (x[i]! - offset) * inverse + shift;
+    codes[i] = (shifted > 0 ? (shifted > span ? span : shifted | 0) : 0) + lowestCode;
   }
-  return error;
 }
