@@ -7,6 +7,8 @@ export function packageTests(name: string) {
     test: {
       name,
       include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+      // `vitest.browser.config.ts` runs these.
+      exclude: ['**/node_modules/**', 'test/browser*/**'],
       benchmark: { include: ['src/**/*.bench.ts', 'bench/**/*.bench.ts'] },
       testTimeout: 60_000,
       // Nothing reaches the network unless a test asks, and then only the loopback interface.

@@ -2,7 +2,8 @@ export { argmax } from './argmax.ts';
 export { type ExampleModules, examplesOf, testExamples, testMarkdown } from './examples.ts';
 export { expectClose, type Tolerance } from './expect-close.ts';
 export { type ForgedGguf, type ForgedTensor, type ForgedValue, forgeGguf, ggml } from './forge-gguf.ts';
-export { type GoldenCase, type GoldenTensor, loadGolden } from './golden.ts';
+export { loadGolden } from './golden.ts';
+export { type GoldenCase, type GoldenTensor, parseGoldenCase } from './golden-case.ts';
 export {
   gitHash,
   type HubServer,

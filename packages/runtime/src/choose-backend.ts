@@ -4,17 +4,18 @@ import { type PlannedModel, planMemory } from './plan-memory.ts';
 import { createReferenceBackend } from './reference-backend.ts';
 
 /**
- * A backend by name. `auto` is WebAssembly where it works and the reference backend elsewhere; `wasm` insists on it;
- * `reference` is plain TypeScript on one thread, the judge of all others.
+ * A backend by name. `auto` is WebAssembly where it works and the reference backend elsewhere; `wasm` insists on it; `webgpu` and
+ * `webgl2` are `@phiblocks/backend-gpu` in that mode, which needs the optional package gpu.js; `reference` is plain TypeScript on
+ * one thread, the judge of all others.
  */
-export type BackendName = 'auto' | 'wasm' | 'reference';
+export type BackendName = 'auto' | 'wasm' | 'webgpu' | 'webgl2' | 'reference';
 
 export interface BackendChoice {
   /** A name, or a backend of the caller's, which the caller disposes of. One that is chosen by name goes with the model. */
   readonly backend?: BackendName | Backend | undefined;
   /** Threads of the backend on WebAssembly, this one included. Default: as many as the machine runs at once, at most 8. */
   readonly threads?: number | undefined;
-  /** What else `createWasmBackend` takes: `activations`, `kvCache`, `simd`, `memories`, `createWorker`. */
+  /** For the backend on WebAssembly, what else `createWasmBackend` takes: `activations`, `kvCache`, `simd`, `memories`, `createWorker`. */
   readonly backendOptions?: Omit<WasmBackendOptions, 'threads'> | undefined;
 }
 
@@ -32,13 +33,14 @@ export interface ChosenBackend {
 }
 
 /**
- * Makes the backend that was chosen. The one on WebAssembly is behind `import()`, so that a bundle without it stays small.
+ * Makes the backend that was chosen. All but the reference backend are behind `import()`, so that a bundle without them stays
+ * small.
  * Where `auto` cannot have WebAssembly, the report's notes say why: nothing is swapped in silence.
  *
  * @param model - what it will run: a model above 4 GB gets as many WebAssembly memories as it needs, unless `backendOptions`
  * say how many
  * @throws ArgumentError `ARGUMENT` for an unknown name, and for threads or options that the chosen backend would not use
- * @throws Phi3Error with `wasm`: the codes of `createWasmBackend`
+ * @throws Phi3Error with `wasm`: the codes of `createWasmBackend`; with `webgpu` and `webgl2`: those of `createGpuBackend`
  * @example
  * const chosen = await chooseBackend({ backend: 'reference' });
  * chosen.report().backend; // => 'reference'
@@ -55,8 +57,13 @@ export async function chooseBackend(choice: BackendChoice, model?: PlannedModel)
     expectUnused(choice, 'the reference backend has one thread and no options');
     return own(createReferenceBackend(), 'named');
   }
+  if (backend === 'webgpu' || backend === 'webgl2') {
+    expectUnused(choice, 'the backend on gpu.js has no threads, and options only where it is given as a value');
+    const { createGpuBackend } = await import('@phiblocks/backend-gpu');
+    return own(await createGpuBackend({ mode: backend }), 'named');
+  }
   if (backend !== 'wasm' && backend !== 'auto') {
-    throw argumentError('backend', 'auto, wasm, reference or a backend', backend);
+    throw argumentError('backend', 'auto, wasm, webgpu, webgl2, reference or a backend', backend);
   }
   const chosenBy = backend === 'auto' ? 'auto' : 'named';
   try {

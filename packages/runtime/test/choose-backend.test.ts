@@ -51,6 +51,10 @@ describe('choosing a backend', () => {
     ['an unknown name', { backend: 'gpu' as 'auto' }, 'ARGUMENT'],
     ['threads for the reference backend', { backend: 'reference', threads: 2 }, 'ARGUMENT'],
     ['options for the reference backend', { backend: 'reference', backendOptions: {} }, 'ARGUMENT'],
+    ['threads for a GPU', { backend: 'webgpu', threads: 2 }, 'ARGUMENT'],
+    ['options for a GPU', { backend: 'webgl2', backendOptions: {} }, 'ARGUMENT'],
+    ['a GPU where there is none', { backend: 'webgpu' }, 'GPU_MODE_UNAVAILABLE'],
+    ['WebGL2 where there is none', { backend: 'webgl2' }, 'GPU_MODE_UNAVAILABLE'],
     ['threads for a value', { backend: createReferenceBackend(), threads: 1 }, 'ARGUMENT'],
     ['no thread', { backend: 'auto', threads: 0 }, 'ARGUMENT'],
     [

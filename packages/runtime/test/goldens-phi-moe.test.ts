@@ -2,25 +2,10 @@ import { readdirSync } from 'node:fs';
 import { describeWithShared, expectClose, type GoldenCase, loadGolden, sharedPath } from '@phiblocks/testing';
 import { openSafetensorsDirectory } from '@phiblocks/weights/node';
 import { describe, expect, it } from 'vitest';
-import {
-  headsFirst,
-  type InnerValue,
-  loadGoldenModel,
-  reference,
-  testLanguageCase,
-  wasm,
-  ways,
-} from './golden-runs.ts';
+import { phiMoeInnerValues, ways } from './golden-cases.ts';
+import { loadGoldenModel, reference, testLanguageCase, wasm } from './golden-runs.ts';
 
 // Every published-layout case of PhiMoEForCausalLM, with all experts loaded and with experts read on demand.
-
-const innerValues: Record<string, InnerValue> = {
-  'layer0.input_layernorm': { traced: 'layers.0.inputLayernorm' },
-  'layer0.q_rot': { traced: 'layers.0.queries', reorder: headsFirst },
-  'layer0.k_rot': { traced: 'layers.0.keys', reorder: headsFirst },
-  'layer0.o_proj': { traced: 'layers.0.oProj' },
-  'layer0.post_attention_layernorm': { traced: 'layers.0.postAttentionLayernorm' },
-};
 
 /** The routing of every layer against the case, fed in a given way. */
 async function testRouting(golden: GoldenCase, run: string, sizes: (length: number) => number[]): Promise<void> {
@@ -79,18 +64,18 @@ describeWithShared('golden cases of PhiMoEForCausalLM', 'goldens', () => {
   for (const name of names) {
     const golden = loadGolden(name);
     describe(name, () => {
-      testLanguageCase(golden, innerValues);
+      testLanguageCase(golden, phiMoeInnerValues);
       for (const { name: run } of golden.description.runs!) {
         for (const [way, sizesOf] of Object.entries(ways)) {
           it(`${run}: the routing of every layer, ${way}`, () => testRouting(golden, run, sizesOf));
         }
       }
     });
-    describe(`${name} on WebAssembly`, () => testLanguageCase(golden, innerValues, wasm(2)));
+    describe(`${name} on WebAssembly`, () => testLanguageCase(golden, phiMoeInnerValues, wasm(2)));
     // Room for three experts of the smallest case: most are read again and again.
     describe(`${name}, experts on demand`, () => {
       const options = { ...reference.options, expertsOnDemand: true, expertCacheInBytes: 100_000 };
-      testLanguageCase(golden, innerValues, { ...reference, options });
+      testLanguageCase(golden, phiMoeInnerValues, { ...reference, options });
     });
   }
 });

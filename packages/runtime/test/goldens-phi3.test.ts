@@ -2,27 +2,17 @@ import { readdirSync } from 'node:fs';
 import type { FloatTensor } from '@phiblocks/tensor';
 import { describeWithShared, expectClose, loadGolden, sharedPath } from '@phiblocks/testing';
 import { describe, expect, it } from 'vitest';
-import { headsFirst, type InnerValue, loadGoldenModel, testedBackends, testLanguageCase, wasm } from './golden-runs.ts';
+import { phi3InnerValues } from './golden-cases.ts';
+import { loadGoldenModel, testedBackends, testLanguageCase, wasm } from './golden-runs.ts';
 
 // Every published-layout case of Phi3ForCausalLM.
-
-const innerValues: Record<string, InnerValue> = {
-  'layer0.input_layernorm': { traced: 'layers.0.inputLayernorm' },
-  'layer0.qkv_proj': { traced: 'layers.0.qkvProj' },
-  'layer0.q_rot': { traced: 'layers.0.queries', reorder: headsFirst },
-  'layer0.k_rot': { traced: 'layers.0.keys', reorder: headsFirst },
-  'layer0.attn_context': { traced: 'layers.0.attention' },
-  'layer0.o_proj': { traced: 'layers.0.oProj' },
-  'layer0.post_attention_layernorm': { traced: 'layers.0.postAttentionLayernorm' },
-  'layer0.mlp': { traced: 'layers.0.mlp' },
-};
 
 describeWithShared('golden cases of Phi3ForCausalLM', 'goldens', () => {
   const names = readdirSync(sharedPath('goldens')).filter((name) => name.startsWith('phi3-'));
   it('there are cases', () => expect(names.length).toBeGreaterThanOrEqual(7));
   for (const name of names) {
     const golden = loadGolden(name);
-    describe.each(testedBackends)(`${name} on $name`, (backend) => testLanguageCase(golden, innerValues, backend));
+    describe.each(testedBackends)(`${name} on $name`, (backend) => testLanguageCase(golden, phi3InnerValues, backend));
 
     it(`${name}: the number of threads changes no bit`, async () => {
       const results: FloatTensor[] = [];
