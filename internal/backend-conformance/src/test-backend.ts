@@ -393,6 +393,17 @@ export function testBackend<B extends Backend>(
       'heads of 96': { heads: 2, keyValueHeads: 2, headDim: 96, chunks: [70, 1, 1] },
       'heads of 128 in groups': { heads: 8, keyValueHeads: 2, headDim: 128, chunks: [3, 61, 5] },
       'a long past': { heads: 2, keyValueHeads: 1, headDim: 8, chunks: [600, 1, 2] },
+      'a longer past than two pages, odd heads': { heads: 5, keyValueHeads: 1, headDim: 27, chunks: [517, 1, 5] },
+      'heads of 32 in a group of four': { heads: 4, keyValueHeads: 1, headDim: 32, chunks: [31, 1, 1, 255] },
+      'heads of 40, which end in a narrow slice': { heads: 2, keyValueHeads: 2, headDim: 40, chunks: [34, 1, 4] },
+      'heads of one': { heads: 2, keyValueHeads: 2, headDim: 1, chunks: [3, 1] },
+      'a window that begins where a chunk does': {
+        heads: 4,
+        keyValueHeads: 1,
+        headDim: 16,
+        chunks: [95, 1, 1, 33],
+        slidingWindow: 32,
+      },
       'a window of one': { heads: 2, keyValueHeads: 2, headDim: 8, chunks: [5, 1], slidingWindow: 1 },
       'a window at the edge of what is stored': {
         heads: 2,

@@ -1,4 +1,7 @@
-import { chunkAddress, CHUNK, chunkSizeInBytes, FLOAT16, FLOAT32, PLACES, valueIndex } from './cache';
+import {
+  CHUNK, chunkAddress, chunkSizeInBytes, FLOAT16, FLOAT32, INT8, keyByteIndex, keysSizeInBytes, PLACES, scalesSizeInBytes,
+  valueByteIndex, valueIndex,
+} from './cache';
 import { argument, pointer, progress, shareStart } from './control';
 import { float16ToFloat32, interleavedIndex } from './vector';
 
@@ -21,13 +24,13 @@ export function takePosition(format: i32, chunk: usize, place: usize, headDim: u
       store<f32>(values + 4 * i, float16ToFloat32(load<u16>(rows + 2 * at)));
     }
   } else {
-    const bytes = chunk + 8 * PLACES;
-    const rows = bytes + PLACES * headDim;
+    const bytes = chunk + scalesSizeInBytes(INT8);
+    const rows = bytes + keysSizeInBytes(INT8, <i32>headDim);
     const keyScale = keyScaleOf(chunk, place);
     const valueScale = valueScaleOf(chunk, place);
     for (let i: usize = 0; i < headDim; i++) {
-      store<f32>(keys + 4 * i, <f32>load<i8>(bytes + i * PLACES + place) * keyScale);
-      store<f32>(values + 4 * i, <f32>load<i8>(rows + valueIndex(headDim, place, i)) * valueScale);
+      store<f32>(keys + 4 * i, <f32>load<i8>(bytes + keyByteIndex(place, i)) * keyScale);
+      store<f32>(values + 4 * i, <f32>load<i8>(rows + valueByteIndex(headDim, place, i)) * valueScale);
     }
   }
 }
@@ -59,7 +62,7 @@ export function readCache(thread: i32, threads: i32): void {
     for (let token = 0; token < tokens; token++) {
       const position = start + token;
       const place = <usize>(position % CHUNK);
-      const chunk = chunkAddress(pages, position / CHUNK, head, heads, chunkSize);
+      const chunk = chunkAddress(pages, position / CHUNK, head, chunkSize);
       const to: usize = 4 * (<usize>token * <usize>heads + <usize>head) * <usize>headDim;
       takePosition(format, chunk, place, <usize>headDim, pointer(6) + to, pointer(7) + to);
       if (format == FLOAT32 || format == FLOAT16) continue;

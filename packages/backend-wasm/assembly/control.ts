@@ -1,7 +1,8 @@
 // The first 16 KiB of the memory: what threads tell each other, constants, and the job that all of them run.
 //
-// A job is an operation and its arguments. Every thread runs the same job on its fixed share of the work, so results do not
-// depend on how many threads there are: a share is a set of whole rows or heads, each computed the same way by whoever has it.
+// A job is an operation and its arguments. Every thread runs the same job on its share of the work. Results do not depend on
+// how many threads there are: a share is a set of whole rows or heads, each computed the same way by whoever has it. Shares are
+// fixed for short jobs. Long ones leave the last pieces to whoever is free first, because threads are never equally fast.
 
 /** Counts jobs. A worker waits for it to change. */
 const GENERATION: usize = 0;
@@ -23,6 +24,8 @@ export const HIGH_HALVES: usize = CONSTANTS + 48; // 4 × 0xffff0000
 export const FLOAT16_BITS: usize = CONSTANTS + 64; // 4 × 0x8fffe000
 export const TWO_TO_96: usize = CONSTANTS + 80; // 4 × 2^96
 export const TWO_TO_112: usize = CONSTANTS + 96; // 4 × 2^112
+export const EXPONENTIAL: usize = CONSTANTS + 112; // 11 vectors, which `softmax.ts` explains
+export const EXPONENTIAL_E: usize = EXPONENTIAL + 176; // 12 vectors of `exp4` in `vector.ts`
 
 const JOB: usize = 12288;
 /** A worker that finds this operation leaves its loop. */
@@ -46,6 +49,33 @@ export function initialize(scratchStart: usize, scratchSize: usize): void {
     store<u32>(TWO_TO_96 + 4 * i, 0x6f800000);
     store<u32>(TWO_TO_112 + 4 * i, 0x77800000);
   }
+  fourTimes(EXPONENTIAL, -127);
+  fourTimes(EXPONENTIAL + 16, 12582912 + 127);
+  fourTimes(EXPONENTIAL + 32, -223);
+  fourTimes(EXPONENTIAL + 48, 12582912 + 223);
+  fourTimes(EXPONENTIAL + 64, 0.00015345810000679056);
+  fourTimes(EXPONENTIAL + 80, 0.0013399931202934098);
+  fourTimes(EXPONENTIAL + 96, 0.009618488964554873);
+  fourTimes(EXPONENTIAL + 112, 0.055503287770156784);
+  fourTimes(EXPONENTIAL + 128, 0.24022646890565444);
+  fourTimes(EXPONENTIAL + 144, 0.6931472057372355);
+  fourTimes(EXPONENTIAL + 160, 1);
+  fourTimes(EXPONENTIAL_E, -88);
+  fourTimes(EXPONENTIAL_E + 16, 88);
+  fourTimes(EXPONENTIAL_E + 32, 1.4426950408889634);
+  fourTimes(EXPONENTIAL_E + 48, -0.693359375);
+  fourTimes(EXPONENTIAL_E + 64, 2.1219444e-4);
+  fourTimes(EXPONENTIAL_E + 80, 1.0 / 5040.0);
+  fourTimes(EXPONENTIAL_E + 96, 1.0 / 720.0);
+  fourTimes(EXPONENTIAL_E + 112, 1.0 / 120.0);
+  fourTimes(EXPONENTIAL_E + 128, 1.0 / 24.0);
+  fourTimes(EXPONENTIAL_E + 144, 1.0 / 6.0);
+  fourTimes(EXPONENTIAL_E + 160, 0.5);
+  fourTimes(EXPONENTIAL_E + 176, 1);
+}
+
+function fourTimes(to: usize, value: f32): void {
+  for (let i: usize = 0; i < 16; i += 4) store<f32>(to + i, value);
 }
 
 /** Where the arguments of the next job go: the operation, then its arguments, 4 bytes each. */
@@ -71,6 +101,12 @@ export function pointer(index: i32): usize {
 @inline
 export function floatArgument(index: i32): f32 {
   return load<f32>(JOB + 4 * (1 + index));
+}
+
+/** A number that no other thread gets: 0, 1, 2, … in every job, whose argument `index` is 0 when it starts. */
+@inline
+export function takePiece(index: i32): i32 {
+  return atomic.add<i32>(JOB + 4 * (1 + index), 1);
 }
 
 /** Memory of this thread alone, lost at the end of the job. */

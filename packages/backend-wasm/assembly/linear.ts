@@ -1,4 +1,4 @@
-import { argument, pointer, progress, scratch, shareStart } from './control';
+import { argument, pointer, progress, scratch, shareStart, takePiece } from './control';
 import * as layouts from './layouts';
 import { groupSizeInBytes } from './quantize-activations';
 import {
@@ -12,6 +12,8 @@ import { unpack } from './unpack';
  * (128 tokens × 3072 columns are half a megabyte).
  */
 const TILES_PER_PASS: i32 = 32;
+/** About so many bytes of weights are a piece for whoever is free: some microseconds of memory. */
+const PIECE_SIZE: usize = 65536;
 
 /** True for the layouts whose kernel multiplies quads of int8; the others take pairs of int16. */
 @inline
@@ -20,12 +22,38 @@ export function takesQuads(layout: i32): bool {
 }
 
 /**
- * `y = x · Wᵀ (+ bias)`. Arguments: weights, layout, columns, rows, activations, T, y, bias or 0, 1 for quantized activations.
+ * `y = x · Wᵀ (+ bias)`. Arguments: weights, layout, columns, rows, activations, T, y, bias or 0, 1 for quantized activations, 0
+ * (a counter).
  *
  * Quantized activations come from `quantizeActivations`, others from `interleaveActivations`; a single token's float32
- * activations are taken as they are. Threads share the matrix by 16 rows.
+ * activations are taken as they are. Threads share the matrix by 16 rows, in fixed shares; of several tokens' product the last
+ * quarter goes in small pieces to whoever is free. A single token's waits for memory, and gets it fastest when each thread
+ * reads one stream.
  */
 export function linear(thread: i32, threads: i32): void {
+  const layout = argument(1);
+  const columns = argument(2);
+  const rows = argument(3);
+  const tokens = argument(5);
+  const perTile = tokens == 1 ? 1 : 4;
+  const tiles = (tokens + perTile - 1) / perTile;
+  const blocks = (rows + 15) >> 4;
+  const fixed = threads == 1 || tokens == 1 ? blocks : (blocks * 3) >> 2;
+  const first = shareStart(fixed, thread, threads);
+  const end = shareStart(fixed, thread + 1, threads);
+  for (let pass = 0; pass < tiles; pass += TILES_PER_PASS) multiplyBlocks(thread, first, end, pass, perTile, tiles);
+
+  const perPiece = max(1, <i32>(PIECE_SIZE / layouts.rowsSizeInBytes(layout, columns)));
+  const pieces = (blocks - fixed + perPiece - 1) / perPiece;
+  const passes = (tiles + TILES_PER_PASS - 1) / TILES_PER_PASS;
+  for (let piece = takePiece(9); piece < pieces * passes; piece = takePiece(9)) {
+    const from = fixed + (piece % pieces) * perPiece;
+    multiplyBlocks(thread, from, min(from + perPiece, blocks), (piece / pieces) * TILES_PER_PASS, perTile, tiles);
+  }
+}
+
+/** Blocks of 16 rows times the tiles of one pass. */
+function multiplyBlocks(thread: i32, first: i32, end: i32, pass: i32, perTile: i32, tiles: i32): void {
   const weights = pointer(0);
   const layout = argument(1);
   const columns = argument(2);
@@ -35,34 +63,28 @@ export function linear(thread: i32, threads: i32): void {
   const y = pointer(6);
   const bias = pointer(7);
   const quantized = argument(8) != 0;
-  const perTile = tokens == 1 ? 1 : 4;
-  const tiles = (tokens + perTile - 1) / perTile;
-  const blocks = (rows + 15) >> 4;
   const blockSize = layouts.rowsSizeInBytes(layout, columns);
   const tileSize = quantized
     ? <usize>(columns >> 5) * groupSizeInBytes(perTile, takesQuads(layout))
     : <usize>columns * 4 * <usize>perTile;
-  const end = shareStart(blocks, thread + 1, threads);
   const sums = scratch(thread);
-  for (let pass = 0; pass < tiles; pass += TILES_PER_PASS) {
-    const lastTile = min(pass + TILES_PER_PASS, tiles);
-    for (let block = shareStart(blocks, thread, threads); block < end; block++) {
-      const from = weights + <usize>block * blockSize;
-      if (quantized) {
-        for (let tile = pass; tile < lastTile; tile++) {
-          multiplyTile(layout, perTile, from, columns >> 5, activations + <usize>tile * tileSize, sums);
-          storeTile(sums, y, rows, block * 16, tile * perTile, min(perTile, tokens - tile * perTile), bias);
-        }
-      } else {
-        multiplyFloats(layout, perTile, from, columns, activations, tileSize, pass, lastTile, sums);
-        for (let tile = pass; tile < lastTile; tile++) {
-          const first = tile * perTile;
-          const tileSums = sums + <usize>((tile - pass) * perTile) * 64;
-          storeTile(tileSums, y, rows, block * 16, first, min(perTile, tokens - first), bias);
-        }
+  const lastTile = min(pass + TILES_PER_PASS, tiles);
+  for (let block = first; block < end; block++) {
+    const from = weights + <usize>block * blockSize;
+    if (quantized) {
+      for (let tile = pass; tile < lastTile; tile++) {
+        multiplyTile(layout, perTile, from, columns >> 5, activations + <usize>tile * tileSize, sums);
+        storeTile(sums, y, rows, block * 16, tile * perTile, min(perTile, tokens - tile * perTile), bias);
       }
-      progress(thread);
+    } else {
+      multiplyFloats(layout, perTile, from, columns, activations, tileSize, pass, lastTile, sums);
+      for (let tile = pass; tile < lastTile; tile++) {
+        const token = tile * perTile;
+        const tileSums = sums + <usize>((tile - pass) * perTile) * 64;
+        storeTile(tileSums, y, rows, block * 16, token, min(perTile, tokens - token), bias);
+      }
     }
+    progress(thread);
   }
 }
 

@@ -1,7 +1,7 @@
 import { argument, floatArgument, pointer, shareStart } from './control';
 
-// Sums run in float64: a row is read once more by whatever comes next, so the time does not count, and the norm stays as exact
-// as the reference's.
+// Sums run in float64, so that the norm stays as exact as the reference's. Eight of them run side by side where there is SIMD,
+// because an addition takes several cycles and would hold up the next one.
 
 /** Arguments: x `[T, C]`, T, C, weight, epsilon, target. */
 export function rmsNorm(thread: i32, threads: i32): void {
@@ -16,8 +16,19 @@ export function rmsNorm(thread: i32, threads: i32): void {
     const row = x + 4 * <usize>token * size;
     const to = target + 4 * <usize>token * size;
     const inverse = 1 / sqrt(sumOfSquares(row, size, 0) / <f64>size + epsilon);
-    for (let i: usize = 0; i < size; i++) {
-      // Rounded before the product with the weight, as the published code casts there.
+    // Rounded before the product with the weight, as the published code casts there.
+    let i: usize = 0;
+    if (ASC_FEATURE_SIMD) {
+      const factor = f64x2.splat(inverse);
+      for (; i + 4 <= size; i += 4) {
+        const at = 4 * i;
+        const first = f32x4.demote_f64x2_zero(f64x2.mul(twoOf(row + at), factor));
+        const second = f32x4.demote_f64x2_zero(f64x2.mul(twoOf(row + at + 8), factor));
+        const normal = v128.shuffle<i64>(first, second, 0, 2);
+        v128.store(to + at, f32x4.mul(normal, v128.load(weight + at)));
+      }
+    }
+    for (; i < size; i++) {
       store<f32>(to + 4 * i, <f32>(<f64>load<f32>(row + 4 * i) * inverse) * load<f32>(weight + 4 * i));
     }
   }
@@ -45,32 +56,57 @@ export function layerNorm(thread: i32, threads: i32): void {
   }
 }
 
+/** Two numbers as float64. */
+@inline
+function twoOf(from: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(from));
+}
+
 function sum(row: usize, size: usize): f64 {
-  let first: f64 = 0;
-  let second: f64 = 0;
+  let total: f64 = 0;
   let i: usize = 0;
-  // Two sums, because an addition takes several cycles and would hold up the next one.
-  for (; i + 2 <= size; i += 2) {
-    first += <f64>load<f32>(row + 4 * i);
-    second += <f64>load<f32>(row + 4 * i, 4);
+  if (ASC_FEATURE_SIMD) {
+    let a = f64x2.splat(0), b = a, c = a, d = a;
+    for (; i + 8 <= size; i += 8) {
+      const from = row + 4 * i;
+      a = f64x2.add(a, twoOf(from));
+      b = f64x2.add(b, twoOf(from + 8));
+      c = f64x2.add(c, twoOf(from + 16));
+      d = f64x2.add(d, twoOf(from + 24));
+    }
+    total = joined(a, b, c, d);
   }
-  if (i < size) first += <f64>load<f32>(row + 4 * i);
-  return first + second;
+  for (; i < size; i++) total += <f64>load<f32>(row + 4 * i);
+  return total;
 }
 
 function sumOfSquares(row: usize, size: usize, mean: f64): f64 {
-  let first: f64 = 0;
-  let second: f64 = 0;
+  let total: f64 = 0;
   let i: usize = 0;
-  for (; i + 2 <= size; i += 2) {
-    const a = <f64>load<f32>(row + 4 * i) - mean;
-    const b = <f64>load<f32>(row + 4 * i, 4) - mean;
-    first += a * a;
-    second += b * b;
+  if (ASC_FEATURE_SIMD) {
+    const m = f64x2.splat(mean);
+    let a = f64x2.splat(0), b = a, c = a, d = a, x: v128;
+    for (; i + 8 <= size; i += 8) {
+      const from = row + 4 * i;
+      x = f64x2.sub(twoOf(from), m);
+      a = f64x2.add(a, f64x2.mul(x, x));
+      x = f64x2.sub(twoOf(from + 8), m);
+      b = f64x2.add(b, f64x2.mul(x, x));
+      x = f64x2.sub(twoOf(from + 16), m);
+      c = f64x2.add(c, f64x2.mul(x, x));
+      x = f64x2.sub(twoOf(from + 24), m);
+      d = f64x2.add(d, f64x2.mul(x, x));
+    }
+    total = joined(a, b, c, d);
   }
-  if (i < size) {
-    const a = <f64>load<f32>(row + 4 * i) - mean;
-    first += a * a;
+  for (; i < size; i++) {
+    const one = <f64>load<f32>(row + 4 * i) - mean;
+    total += one * one;
   }
-  return first + second;
+  return total;
+}
+
+function joined(a: v128, b: v128, c: v128, d: v128): f64 {
+  const all = f64x2.add(f64x2.add(a, b), f64x2.add(c, d));
+  return f64x2.extract_lane(all, 0) + f64x2.extract_lane(all, 1);
 }

@@ -1,3 +1,5 @@
+import { EXPONENTIAL, EXPONENTIAL_E } from './control';
+
 
 /** a · b + c: fused where the engine has relaxed SIMD, else rounded twice. */
 @inline
@@ -69,12 +71,12 @@ export function float16ToFloat32(h: u32): f32 {
   return reinterpret<f32>(((h & 0x8000) << 16) | ((h & 0x7fff) << 13)) * reinterpret<f32>(0x77800000); // 2^112
 }
 
-/** Rounds to the nearest float16, ties to even; what is too large becomes the largest finite one. */
+/** Rounds to the nearest float16, ties to even; what is too large, and NaN, becomes the largest finite one. */
 export function float32ToFloat16(value: f32): u32 {
   const bits = reinterpret<u32>(value);
   const sign = (bits >> 16) & 0x8000;
   const magnitude = reinterpret<f32>(bits & 0x7fffffff);
-  if (magnitude >= 65504.0) return sign | 0x7bff;
+  if (!(magnitude < 65504.0)) return sign | 0x7bff;
   if (magnitude < 6.103515625e-5) {
     // Subnormal: adding 0.5 leaves the number of units of 2^-24 in the low bits, rounded as every float32 sum is.
     return sign | (reinterpret<u32>(magnitude + 0.5) - reinterpret<u32>(<f32>0.5));
@@ -84,31 +86,42 @@ export function float32ToFloat16(value: f32): u32 {
   return sign | ((rounded - (112 << 23)) >> 13);
 }
 
-const LOG2_E: f32 = 1.4426950408889634;
-// ln 2 in two parts, the first with zeros at its end, so that t · LN2_HIGH is exact (Cody and Waite).
-const LN2_HIGH: f32 = 0.693359375;
-const LN2_LOW: f32 = -2.12194440e-4;
-/** e^-87.3 is the smallest result that is not subnormal. */
-const LOWEST: f32 = -87.3;
+/** The same for four, which lie in the low halves of the lanes afterwards. A NaN becomes the largest, too. */
+@inline
+export function float32ToFloat16x4(value: v128): v128 {
+  const sign = v128.and(i32x4.shr_u(value, 16), i32x4.splat(0x8000));
+  const magnitude = i32x4.min_s(v128.and(value, i32x4.splat(0x7fffffff)), i32x4.splat(0x477fe000));
+  const tie = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(magnitude, tie), i32x4.splat(0xfff - (112 << 23))), 13);
+  const subnormal = i32x4.sub(f32x4.add(magnitude, f32x4.splat(0.5)), f32x4.splat(0.5));
+  return v128.or(sign, v128.bitselect(subnormal, normal, i32x4.lt_s(magnitude, i32x4.splat(0x38800000))));
+}
 
-/** e^x to about one unit in the last place; 0 below -87.3, e^88 above 88; NaN stays NaN. */
+/**
+ * e^x to about one unit in the last place; 0 below -88, e^88 above 88; NaN stays NaN.
+ *
+ * e^x = 2^t · e^r, t the whole number next to x · log2(e), r = x - t · ln 2 with ln 2 in two parts, the first with zeros at its
+ * end, so that t times it is exact (Cody and Waite). |r| ≤ ln 2 / 2, so that the first term of Taylor's series that is left out
+ * is below 2^-27. How t becomes 2^t: `softmax.ts`, which has no use for this function because its scores are in powers of two.
+ */
 @inline
 export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(LOWEST)), f32x4.splat(88.0));
-  const t = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(LOG2_E)));
-  let r = f32x4.sub(clamped, f32x4.mul(t, f32x4.splat(LN2_HIGH)));
-  r = f32x4.sub(r, f32x4.mul(t, f32x4.splat(LN2_LOW)));
-  // Taylor's series; |r| ≤ ln 2 / 2, so that the first term left out is below 2^-27.
-  let p = madd(r, f32x4.splat(1.0 / 5040.0), f32x4.splat(1.0 / 720.0));
-  p = madd(r, p, f32x4.splat(1.0 / 120.0));
-  p = madd(r, p, f32x4.splat(1.0 / 24.0));
-  p = madd(r, p, f32x4.splat(1.0 / 6.0));
-  p = madd(r, p, f32x4.splat(0.5));
-  p = madd(r, p, f32x4.splat(1.0));
-  p = madd(r, p, f32x4.splat(1.0));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(t), i32x4.splat(127)), 23);
-  // A comparison with NaN is false: NaN is not masked away.
-  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, f32x4.splat(LOWEST)));
+  // `pmin` and `pmax` are one instruction and keep a NaN that is their first operand.
+  const clamped = f32x4.pmin(f32x4.pmax(x, v128.load(EXPONENTIAL_E)), v128.load(EXPONENTIAL_E, 16));
+  const magic = v128.load(EXPONENTIAL, 16);
+  const shifted = madd(clamped, v128.load(EXPONENTIAL_E, 32), magic);
+  const t = f32x4.sub(shifted, magic);
+  let r = madd(t, v128.load(EXPONENTIAL_E, 48), clamped);
+  r = madd(t, v128.load(EXPONENTIAL_E, 64), r);
+  let p = madd(r, v128.load(EXPONENTIAL_E, 80), v128.load(EXPONENTIAL_E, 96));
+  p = madd(r, p, v128.load(EXPONENTIAL_E, 112));
+  p = madd(r, p, v128.load(EXPONENTIAL_E, 128));
+  p = madd(r, p, v128.load(EXPONENTIAL_E, 144));
+  p = madd(r, p, v128.load(EXPONENTIAL_E, 160));
+  const one = v128.load(EXPONENTIAL_E, 176);
+  p = madd(r, p, one);
+  p = madd(r, p, one);
+  return f32x4.mul(p, i32x4.shl(shifted, 23));
 }
 
 /** z / (1 + e^(-k·z)): silu with k = 1, quick-GELU with k = 1.702. */

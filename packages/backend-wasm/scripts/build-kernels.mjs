@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import asc from 'assemblyscript/asc';
+import { attentionTileSource } from './attention-tiles.mjs';
 import { tileSource } from './tiles.mjs';
 
 // Compiles the kernels and writes them as base64 into a TypeScript file: no loader, no fetch and no bundler plugin is needed,
@@ -33,6 +34,7 @@ async function compile({ entry, features, relaxed }) {
     ],
     {
       readFile: async (name, base) => {
+        if (name.endsWith('assembly/attention-tiles.ts')) return attentionTileSource();
         if (name.endsWith('assembly/tiles.ts')) return tileSource({ relaxed });
         return readFile(new URL(name, base ? new URL(`${base}/`, root) : root), 'utf8').catch(() => null);
       },

@@ -296,7 +296,7 @@ class WasmBackendImplementation implements WasmBackend {
       throw new ArgumentError({
         function: 'createCache',
         argument: 'shape.headDim',
-        expected: 'heads whose working memory fits, which is about 300 and less',
+        expected: 'heads whose working memory fits, which is about 490 and less',
         got: shape.headDim,
       });
     }
@@ -597,7 +597,7 @@ class WasmStep implements Step {
         const flags = quantized ? 1 : 0;
         // A bias lies in the first memory; for a weight elsewhere it is added below.
         const bias = bank === 0 ? (offsets?.address ?? 0) : 0;
-        const values = [matrix.address, matrix.layout, columns, rows, from, tokens, y, bias, flags];
+        const values = [matrix.address, matrix.layout, columns, rows, from, tokens, y, bias, flags, 0];
         this.#machine.run('linear', tokens * rows * columns, values, bank);
       };
       if (quantized) {
@@ -760,6 +760,7 @@ class WasmStep implements Step {
       rotary?.cos.address ?? 0,
       rotary?.sin.address ?? 0,
       rotary?.half ?? 0,
+      0,
     ]);
     return out;
   }
@@ -787,7 +788,7 @@ class WasmStep implements Step {
       const job = [table, format, numHeads, headDim, 0, length, k.address, v.address];
       this.#machine.run('appendToCache', 4 * k.size, job);
       const out = this.#make(tokens, width);
-      const [noWindow, dense, notCausal, unrotated] = [0, [0, 0, 0, 0], 0, [0, 0, 0]];
+      const [noWindow, dense, notCausal, unrotated, counter] = [0, [0, 0, 0, 0], 0, [0, 0, 0], 0];
       this.#machine.run('attention', 2 * input.size * length, [
         input.address,
         out.address,
@@ -804,6 +805,7 @@ class WasmStep implements Step {
         noWindow,
         ...dense,
         ...unrotated,
+        counter,
       ]);
       return out;
     } finally {

@@ -49,7 +49,7 @@ function attend(thread: i32, token: i32, head: i32): void {
   const end = isCausal ? position + 1 : argument(11);
   for (let other = window > 0 ? max(0, position + 1 - window) : 0; other < end; other++) {
     if (isSparse && !seesBlock(position, other, head)) continue;
-    const chunk = chunkAddress(pages, other / CHUNK, keyHead, keyHeads, chunkSize);
+    const chunk = chunkAddress(pages, other / CHUNK, keyHead, chunkSize);
     takePosition(format, chunk, <usize>(other % CHUNK), headDim, key, value);
     if (half > 0) rotateKey(key, half, pointer(17) + 4 * <usize>other * half, pointer(18) + 4 * <usize>other * half);
     let score: f32 = 0;
