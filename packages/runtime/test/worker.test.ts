@@ -58,6 +58,7 @@ describe('a model in a worker', () => {
     const ids = await model.encodePrompt(text);
     expect([...ids]).toEqual([...here.encodePrompt(text)]);
     expect(await model.decode(ids)).toBe(here.tokenizer!.decode(ids));
+    expect(await model.tokens([5, 9999])).toEqual([here.tokenizer!.idToToken(5), undefined]);
 
     const options = { prompt: text, maxNewTokens: 8, temperature: 1, seed: 7, logprobs: 3, ignoreEos: true };
     const [there, expected] = [[], []] as [unknown[], unknown[]];

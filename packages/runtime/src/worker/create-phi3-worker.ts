@@ -47,6 +47,8 @@ export interface WorkerLanguageModel extends ModelDescription {
   encodeChat(messages: readonly ChatMessage[], imageTokenCounts?: readonly number[]): Promise<Int32Array>;
   /** As `Tokenizer.decode`. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): Promise<string>;
+  /** As `Tokenizer.idToToken`, for several ids at once. */
+  tokens(ids: readonly number[]): Promise<(string | undefined)[]>;
   /** As `LanguageModel.numImageTokens`. */
   numImageTokens(size: { readonly width: number; readonly height: number }): Promise<number>;
   fingerprint(): Promise<string>;
@@ -163,6 +165,7 @@ function workerModel(connection: Connection, model: number, description: ModelDe
     encodePrompt: (text, counts) => connection.call('encodePrompt', [model, text, counts]).answer,
     encodeChat: (messages, counts) => connection.call('encodeChat', [model, messages, counts]).answer,
     decode: (ids, options) => connection.call('decode', [model, plainIds(ids), options]).answer,
+    tokens: (ids) => connection.call('tokens', [model, ids]).answer,
     numImageTokens: ({ width, height }) => connection.call('numImageTokens', [model, { width, height }]).answer,
     fingerprint: () => connection.call('fingerprint', [model]).answer,
     async createSession(options) {

@@ -88,6 +88,7 @@ export interface WorkerMethods {
     imageTokenCounts: readonly number[] | undefined,
   ) => Int32Array;
   decode: (model: number, ids: ArrayLike<number>, options: DecodeOptions | undefined) => string;
+  tokens: (model: number, ids: readonly number[]) => (string | undefined)[];
   numImageTokens: (model: number, size: { readonly width: number; readonly height: number }) => number;
   fingerprint: (model: number) => string;
   createSession: (model: number, options: SessionOptions | undefined) => OpenedSession;

@@ -1,4 +1,5 @@
 import { Phi3Error } from '@phiblocks/tensor';
+import type { Tokenizer } from '@phiblocks/tokenizer';
 import { openCheckpointAtUrl } from '../browser/open-checkpoint-at-url.ts';
 import { openCheckpointInOpfs } from '../browser/open-checkpoint-in-opfs.ts';
 import { openCheckpointOfFiles } from '../browser/open-checkpoint-of-files.ts';
@@ -125,15 +126,10 @@ export function runPhi3Worker(endpoint: MessageEndpoint = workerScope()): void {
     },
     encodePrompt: (_call, id, text, counts) => modelOf(id).model.encodePrompt(text, counts),
     encodeChat: (_call, id, messages, counts) => modelOf(id).model.encodeChat(messages, counts),
-    decode(_call, id, ids, options) {
-      const { model } = modelOf(id);
-      if (model.tokenizer) return model.tokenizer.decode(ids, options);
-      throw new Phi3Error({
-        code: 'TOKENIZER_MISSING',
-        function: 'decode',
-        expected: 'a checkpoint with a tokenizer',
-        where: { file: model.name },
-      });
+    decode: (_call, id, ids, options) => tokenizerOf(modelOf(id).model).decode(ids, options),
+    tokens(_call, id, ids) {
+      const tokenizer = tokenizerOf(modelOf(id).model);
+      return ids.map((token) => tokenizer.idToToken(token));
     },
     numImageTokens: (_call, id, size) => modelOf(id).model.numImageTokens(size),
     fingerprint: (_call, id) => modelOf(id).model.fingerprint(),
@@ -241,6 +237,16 @@ function openPlace(place: CheckpointPlace, signal: AbortSignal): Promise<Checkpo
   if ('url' in place) return openCheckpointAtUrl(place.url, { signal });
   if ('files' in place) return openCheckpointOfFiles(place.files);
   return openCheckpointInOpfs(place.opfs);
+}
+
+function tokenizerOf({ name, tokenizer }: LanguageModel): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new Phi3Error({
+    code: 'TOKENIZER_MISSING',
+    function: 'decode',
+    expected: 'a checkpoint with a tokenizer',
+    where: { file: name },
+  });
 }
 
 function workerScope(): MessageEndpoint {
