@@ -1,19 +1,11 @@
-import {
-  type CheckpointPlace,
-  createPhi3Worker,
-  type Phi3Worker,
-  type WorkerLanguageModel,
-} from '@phiblocks/runtime';
+import { type CheckpointPlace, createPhi3Worker, type Phi3Worker, type WorkerLanguageModel } from '@phiblocks/runtime';
 import { isPhi3Error } from '@phiblocks/tensor';
 import { type BackendChoiceName, backendLabels, backendNames, whyUnavailable } from './backends.ts';
 import { byId, bytesInWords, make } from './dom.ts';
 import { showError } from './error-in-words.ts';
 
-/** What the rest of the page hears of the model. */
-export interface ModelListener {
-  /** Told of a new model, and with undefined that there is none any more. */
-  (model: WorkerLanguageModel | undefined): void;
-}
+/** Told of a new model, and with undefined that there is none any more. */
+export type ModelListener = (model: WorkerLanguageModel | undefined) => void;
 
 /** Where a model comes from: the places by URL, dropped files, nano-mini; and which backend runs it. */
 export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise<void> } {
@@ -101,7 +93,7 @@ export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise
     const { config } = loaded;
     const report = await loaded.backendReport();
     const threads = report.threads === 1 ? '1 thread' : `${report.threads} threads`;
-    status.textContent = `${loaded.name} is loaded.`;
+    status.textContent = `Loaded: ${loaded.name}`;
     facts.replaceChildren();
     fact('Class', `${config.modelType}, ${loaded.format}`);
     fact('Layers', String(config.numHiddenLayers));
