@@ -102,7 +102,7 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
     await page.getByLabel('Tokens').fill(String(tokens));
     await page.getByLabel('Text to continue').fill(text);
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
-    await page.getByText(/per second, behind/).waitFor({ timeout: 120_000 });
+    await page.getByText(/per second, behind/).waitFor({ timeout: 300_000 });
     return (await page.locator('.written').last().textContent()) ?? '';
   }
 
@@ -147,22 +147,19 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
       await picture(page, 'desktop-light');
     });
 
-    it('runs on WebGL2 and on WebGPU, or says why not', async () => {
+    // Software adapters compile and run kernels slowly, on a busy machine for minutes.
+    it.each([
+      ['WebGL2 (gpu.js)', 'webgl2'],
+      ['WebGPU (gpu.js)', 'webgpu'],
+    ])('writes the same on %s under the strict policy', { timeout: 400_000 }, async (name, mode) => {
       const page = await open();
       await loadStories(page);
-      const onWasm = await write(page, 'Once upon a time', 8);
-      for (const [name, mode] of [
-        ['WebGL2 (gpu.js)', 'webgl2'],
-        ['WebGPU (gpu.js)', 'webgpu'],
-      ] as const) {
-        await page.getByRole('radio', { name }).check();
-        await page.locator('#model-facts:visible, #load-error:visible').waitFor({ timeout: 120_000 });
-        const error = await page.locator('#load-error').textContent();
-        console.log(`${name} under the strict policy: ${error || 'runs'}`);
-        expect(error).toBe('');
-        await expect(page.locator('#model-facts').textContent()).resolves.toContain(mode);
-        expect(await write(page, 'Once upon a time', 8)).toBe(onWasm);
-      }
+      const onWasm = await write(page, 'Once upon a time', 4);
+      await page.getByRole('radio', { name }).check();
+      await page.locator('#model-facts:visible, #load-error:visible').waitFor({ timeout: 180_000 });
+      expect(await page.locator('#load-error').textContent()).toBe('');
+      await expect(page.locator('#model-facts').textContent()).resolves.toContain(mode);
+      expect(await write(page, 'Once upon a time', 4)).toBe(onWasm);
     });
 
     it('is usable on a phone, dark, without threads', async () => {
