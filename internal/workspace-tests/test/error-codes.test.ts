@@ -56,6 +56,7 @@ const generalCodes = [
   'STEP_ENDED',
   'TOKEN_ID_RANGE',
   'UNSUPPORTED',
+  'WORKER_LOST',
 ];
 
 test('there are tables of error codes', () => {

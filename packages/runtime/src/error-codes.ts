@@ -4,6 +4,7 @@ export const runtimeErrorCodes = {
   CHAT_TEMPLATE_MISSING: 'The checkpoint names no published chat format and none was given.',
   CHECKPOINT_FILE_MISSING: 'A file that every checkpoint needs is not there.',
   CHECKPOINT_FILE_TOO_LARGE: 'A description (configuration, tokenizer, index) is larger than any can be.',
+  CHECKPOINT_FILES: 'The chosen files are not those of one checkpoint, or two have the same name.',
   CHECKPOINT_JSON: 'A description of the checkpoint is not valid JSON.',
   CHECKPOINT_NOT_FOUND: 'There is no directory or file at the path.',
   CHECKPOINT_PACKAGE_MISSING:
@@ -29,4 +30,7 @@ export const runtimeErrorCodes = {
   UNSUPPORTED:
     'What was asked for is beyond this backend, or is a setting of no published member that nothing here computes.',
   TOKENIZER_MISSING: 'The checkpoint has no tokenizer, and text was asked for.',
+  WORKER_LOST: 'A worker ended, threw or was terminated; what it held is gone. Another can be created.',
+  WORKER_PROTOCOL:
+    'A worker was asked for something it does not know, or for a model or session that it does not hold.',
 } as const;

@@ -1,3 +1,6 @@
+export { type OpenAtUrlOptions, openCheckpointAtUrl } from './browser/open-checkpoint-at-url.ts';
+export { openCheckpointInOpfs } from './browser/open-checkpoint-in-opfs.ts';
+export { type NamedBlob, openCheckpointOfFiles } from './browser/open-checkpoint-of-files.ts';
 export { cacheBytesPerStep, weightBytesPerToken } from './bytes-per-token.ts';
 export { chatTemplateSource } from './chat-template-source.ts';
 export { type Checkpoint, type CheckpointFiles, openCheckpointFiles, openGgufCheckpoint } from './checkpoint.ts';
@@ -98,3 +101,19 @@ export {
 } from './session.ts';
 export type { SaveOptions } from './session-file.ts';
 export { createStopStringFilter, type StopStringFilter } from './stop-strings.ts';
+export {
+  createPhi3Worker,
+  type Phi3Worker,
+  type Phi3WorkerOptions,
+  type WorkerLanguageModel,
+  type WorkerSession,
+} from './worker/create-phi3-worker.ts';
+export type { MessageEndpoint } from './worker/message-endpoint.ts';
+export type {
+  CheckpointPlace,
+  ModelDescription,
+  SessionState,
+  WorkerMemory,
+  WorkerModelOptions,
+} from './worker/protocol.ts';
+export type { IgnoredMessages } from './worker/sequence-filter.ts';

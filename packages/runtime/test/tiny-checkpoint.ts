@@ -45,6 +45,22 @@ export async function openTinyCheckpoint(
   seed = 1,
   extraFiles: Record<string, Uint8Array> = {},
 ): Promise<Checkpoint> {
+  const files = tinyCheckpointFiles(overrides, seed, extraFiles);
+  return openCheckpointFiles({
+    name: 'tiny',
+    open: async (name) => {
+      const bytes = files.get(name);
+      return bytes && createByteSource(bytes, name);
+    },
+  });
+}
+
+/** The files of that checkpoint, by name. */
+export function tinyCheckpointFiles(
+  overrides: Partial<typeof tinyConfig> = {},
+  seed = 1,
+  extraFiles: Record<string, Uint8Array> = {},
+): Map<string, Uint8Array> {
   const config = { ...tinyConfig, ...overrides };
   const {
     hidden_size: C,
@@ -82,20 +98,13 @@ export async function openTinyCheckpoint(
   norm('model.norm.weight');
   if (!config.tie_word_embeddings) matrix('lm_head.weight', V, C);
 
-  const files = new Map<string, Uint8Array>(
+  return new Map<string, Uint8Array>(
     Object.entries({
       'config.json': new TextEncoder().encode(JSON.stringify(config)),
       'model.safetensors': encodeSafetensors(tensors),
       ...extraFiles,
     }),
   );
-  return openCheckpointFiles({
-    name: 'tiny',
-    open: async (name) => {
-      const bytes = files.get(name);
-      return bytes && createByteSource(bytes, name);
-    },
-  });
 }
 
 /** A `tokenizer.json` whose vocabulary is the bytes, three special tokens and a few merged letters. */

@@ -53,6 +53,7 @@ export {
   type GgufTensorToWrite,
   writeGguf,
 } from './gguf/write-gguf.ts';
+export { type HttpSourceOptions, openHttpSource } from './open-http-source.ts';
 export type { SafetensorsDtype } from './safetensors/dtypes.ts';
 export type { SafetensorsMetadata, TensorDescription } from './safetensors/layout.ts';
 export { openSafetensors, type SafetensorsOptions, type SafetensorsSource } from './safetensors/open-safetensors.ts';

@@ -1,0 +1,3 @@
+import { runPhi3Worker } from '@phiblocks/runtime/worker';
+
+runPhi3Worker();

@@ -1,0 +1,3 @@
+import { runPhi3Worker } from '../../src/worker.ts';
+
+runPhi3Worker();
