@@ -53,7 +53,9 @@ describe.each(members)('$name', ({ name, chatTemplate }) => {
     for (const { prompt, answer } of questions) {
       for (const text of [prompt, answer]) expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
     }
-    const ids = encodeChat(tokenizer, chatTemplate, [{ role: 'user', content: 'What is 4 + 5?' }], {});
+    const ids = encodeChat(tokenizer, chatTemplate, [{ role: 'user', content: 'What is 4 + 5?' }], {
+      addGenerationPrompt: true,
+    });
     expect(Array.from(ids).filter((id) => id < 3)).toEqual([]); // no <unk>, no <s>, no </s>
   });
 
