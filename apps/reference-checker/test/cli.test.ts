@@ -20,8 +20,8 @@ beforeAll(async () => {
   guard = join(folder, 'no-network.cjs');
   await writeFile(
     guard,
-    `const net = require('node:net');
-     const dns = require('node:dns');
+    `const net = process.getBuiltinModule('node:net');
+     const dns = process.getBuiltinModule('node:dns');
      net.Socket.prototype.connect = dns.lookup = globalThis.fetch = () => { process.stderr.write('NETWORK'); process.exit(99); };`,
   );
 });

@@ -26,6 +26,8 @@ export async function bundle(folder: string, code: string, platform: 'browser' |
     minify: true,
     format: 'esm',
     platform,
+    // Loaded late by who asks for it, and not everywhere to be had; its name is still reported where it is imported at once.
+    external: ['gpu.js', '@huggingface/hub'],
     target: 'es2022',
     write: false,
     metafile: true,
@@ -41,6 +43,11 @@ export async function bundle(folder: string, code: string, platform: 'browser' |
     }
   }
   const packages = new Set<string>();
+  for (const output of loaded) {
+    for (const { path, kind, external } of metafile.outputs[output].imports) {
+      if (external && kind === 'import-statement') packages.add(path);
+    }
+  }
   for (const output of loaded) {
     for (const [path, { bytesInOutput }] of Object.entries(metafile.outputs[output].inputs)) {
       const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];

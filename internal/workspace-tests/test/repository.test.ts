@@ -108,7 +108,9 @@ describe.each([...libraries, ...apps.filter((one) => !one.manifest.private)])('$
   });
 
   test('ships its build and says on which Node it runs', () => {
-    expect(manifest.files).toEqual(layerOf(name) === 'data' ? ['dist', dataFolder] : ['dist']);
+    // The checker also ships the Python program that records references.
+    const more = layerOf(name) === 'data' ? [dataFolder] : name === '@phiblocks/reference-checker' ? ['reference'] : [];
+    expect(manifest.files).toEqual(['dist', ...more]);
     expect(manifest.engines).toEqual({ node: '>=20.19.0' });
   });
 

@@ -1,7 +1,10 @@
+import * as backendGpu from '@phiblocks/backend-gpu';
 import * as backendWasm from '@phiblocks/backend-wasm';
 import * as blockSparseAttention from '@phiblocks/block-sparse-attention';
 import * as evals from '@phiblocks/evals';
 import * as gqa from '@phiblocks/gqa';
+import * as hub from '@phiblocks/hub';
+import * as hubNode from '@phiblocks/hub/node';
 import * as longrope from '@phiblocks/longrope';
 import * as mixtureOfExperts from '@phiblocks/mixture-of-experts';
 import * as quantization from '@phiblocks/quantization';
@@ -19,10 +22,12 @@ import * as umbrellaNode from '../src/node.ts';
 
 // `export *` drops a name that two packages export, without a word: so every name is looked for.
 const packages = {
+  backendGpu,
   backendWasm,
   blockSparseAttention,
   evals,
   gqa,
+  hub,
   longrope,
   mixtureOfExperts,
   quantization,
@@ -45,5 +50,5 @@ it('and nothing else', () => {
 });
 
 it('the Node entry re-exports the Node entries', () => {
-  expect({ ...umbrellaNode }).toEqual({ ...runtimeNode, ...weightsNode });
+  expect({ ...umbrellaNode }).toEqual({ ...hubNode, ...runtimeNode, ...weightsNode });
 });
