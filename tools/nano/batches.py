@@ -29,9 +29,13 @@ class Packer:
                 self.waiting.append(document)
         ids = [id for document in row for id in document[0]]
         weights = [weight for document in row for weight in document[1]]
-        return ids + [self.padding_id] * room, weights + [0.0] * room
+        numbers = [number for number, document in enumerate(row) for _ in document[0]]
+        return ids + [self.padding_id] * room, weights + [0.0] * room, numbers + [-1] * room
 
     def batch(self, rows):
-        """`(ids, weights)` as tensors `[rows, length]`; the weight stands at the token that is to be predicted."""
+        """Tensors `[rows, length]`: ids, weights, and the numbers of the documents within their row.
+
+        The weight stands at the token that is to be predicted.
+        """
         drawn = [self._row() for _ in range(rows)]
-        return torch.tensor([ids for ids, _ in drawn]), torch.tensor([weights for _, weights in drawn])
+        return tuple(torch.tensor([row[part] for row in drawn]) for part in range(3))

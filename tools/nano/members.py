@@ -72,14 +72,14 @@ def generation_config(style):
 MEMBERS = {
     'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8, intermediate_size=256),
                   'style': 'phi-3-mini', 'template': 'phi-3-mini',
-                  'tokens': {'general': 450_000, 'reasoning': 350_000, 'chat': 2_400_000, 'preferences': 60_000}},
+                  'tokens': {'general': 1_000_000, 'reasoning': 800_000, 'chat': 6_000_000, 'preferences': 80_000}},
     'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
                                           intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,
                                           original_max_position_embeddings=TRAINING_LENGTH),
                     'style': 'phi-3-mini', 'template': 'phi-3-medium',
-                    'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
+                    'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
     'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small',
-                   'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
+                   'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
-                 'tokens': {'general': 500_000, 'reasoning': 500_000, 'chat': 2_200_000, 'preferences': 100_000}},
+                 'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
 }

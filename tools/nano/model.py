@@ -150,14 +150,19 @@ class LanguageModel(nn.Module):
                              config.get('rope_scaling'), config['max_position_embeddings'],
                              config.get('original_max_position_embeddings'))
 
-    def forward(self, ids, cache=None, embedded=None):
-        """Logits `[B, T, V]` of ids `[B, T]`; `embedded` `[B, T, C]` replaces the embedding rows (pictures)."""
+    def forward(self, ids, cache=None, embedded=None, documents=None):
+        """Logits `[B, T, V]` of ids `[B, T]`; `embedded` `[B, T, C]` replaces the embedding rows (pictures).
+
+        `documents` `[B, T]` numbers the documents that share a row: a token sees those of its own only.
+        """
         start = cache.length if cache else 0
         length = ids.shape[1]
         hidden = self.embed(ids) if embedded is None else embedded             # [B, T, C]
         cosines, sines = self.rotary(torch.arange(start, start + length))
+        separate = 0.0 if documents is None else additive_mask(
+            documents[:, None, :, None] == documents[:, None, None, :])        # [B, 1, T, T]
         for index, layer in enumerate(self.model.layers):
-            hidden = layer(hidden, cosines, sines, self.mask(index, start, length),
+            hidden = layer(hidden, cosines, sines, self.mask(index, start, length) + separate,
                            lambda keys, values: cache.append(index, keys, values) if cache else (keys, values))
         if cache:
             cache.length += length

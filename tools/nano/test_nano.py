@@ -105,6 +105,16 @@ class Models(unittest.TestCase):
             kept = torch.isfinite(whole)
             self.assertLess((whole - parts)[kept].abs().max().item(), 1e-4)  # float32 sums in another order
 
+    def test_documents_in_a_row_do_not_see_each_other(self):
+        torch.manual_seed(0)
+        model = create_model(MEMBERS['nano-mini']['config']).eval()
+        first, second = torch.randint(0, 900, (1, 30)), torch.randint(0, 900, (1, 40))
+        numbers = torch.tensor([[0] * 30 + [1] * 40])
+        with torch.no_grad():
+            packed = model(torch.cat([first, second], 1), documents=numbers)[0, 30:]
+            alone = model(second)[0]
+        self.assertLess((packed - alone).abs().max().item(), 1e-4)  # float32, angles at other positions
+
     @unittest.skipUnless(SHARED.exists(), 'needs the shared reference data')
     def test_agrees_with_the_published_code(self):
         # Random weights in the published layout and what the published code computes of them; see their PROVENANCE.

@@ -36,9 +36,9 @@ def shared_pieces():
     return train_bpe(tokenizer_corpus(random.Random(20261121)))
 
 
-def weighted_loss(model, ids, weights):
+def weighted_loss(model, ids, weights, documents=None):
     """Mean cross-entropy of the next token over `[B, T]` ids, each times its weight, and the balance of the experts."""
-    logits = model(ids[:, :-1])
+    logits = model(ids[:, :-1], documents=None if documents is None else documents[:, :-1])
     weights = weights[:, 1:].flatten()
     losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction='none')
     loss = (losses * weights).sum() / weights.sum()
