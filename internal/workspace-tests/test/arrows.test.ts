@@ -143,7 +143,9 @@ test.each([...libraries, ...apps, ...internals])('$name reaches other packages b
       .filter((specifier) => (specifier.match(/\.\.\//g) ?? []).length > depthBelowPackage(file))
       // The configuration files of the root, and what the root scripts and the tests across packages share.
       .filter((specifier) => {
-        const shared = /^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/processes\.mjs)$/.test(specifier);
+        const shared = /^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/(processes|browser-tests)\.mjs)$/.test(
+          specifier,
+        );
         return !shared || (published && !one.manifest.private);
       })
       .map((specifier) => `${file}: ${specifier}`),

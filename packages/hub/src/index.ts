@@ -19,6 +19,12 @@ export type { HubFile } from './hub-api.ts';
 export { createMemoryStorage } from './memory-storage.ts';
 export { looksLikeModelReference, type ModelReference, parseModelReference } from './model-reference.ts';
 export { createNobleHash } from './noble-hash.ts';
-export { createOpfsStorage, type OpfsEnvironment } from './opfs-storage.ts';
+export {
+  createOpfsStorage,
+  type OpfsEnvironment,
+  type OpfsFile,
+  type OpfsFolder,
+  type OpfsLocks,
+} from './opfs-storage.ts';
 export type { FileOrigin, HubProgress } from './progress.ts';
 export type { CacheLock, CacheStorage, LockOptions, PartialFile } from './storage.ts';

@@ -3,10 +3,35 @@ import { type ByteSource, expectReadable } from '@phiblocks/weights';
 import type { HubErrorCode } from './error-codes.ts';
 import type { CacheLock, CacheStorage, LockOptions, PartialFile } from './storage.ts';
 
+// What is used of the browser is written out: its own types are missing in the projects of users who compile for Node.
+
+/** What is used of a folder of the origin private file system; a browser's `FileSystemDirectoryHandle` is one. */
+export interface OpfsFolder {
+  getDirectoryHandle(name: string, options?: { create?: boolean }): Promise<OpfsFolder>;
+  getFileHandle(name: string, options?: { create?: boolean }): Promise<OpfsFile>;
+  removeEntry(name: string, options?: { recursive?: boolean }): Promise<void>;
+  /** There in every browser; not every version of the types says so. */
+  keys?(): AsyncIterable<string>;
+}
+
+/** What is used of a file of the origin private file system; a browser's `FileSystemFileHandle` is one. */
+export interface OpfsFile {
+  getFile(): Promise<Blob>;
+  createWritable(): Promise<{
+    write(bytes: Uint8Array<ArrayBuffer> | string): Promise<void>;
+    close(): Promise<void>;
+  }>;
+}
+
+/** What is used of a browser's `LockManager`. */
+export interface OpfsLocks {
+  request(name: string, options: { signal?: AbortSignal }, work: () => Promise<void>): Promise<unknown>;
+}
+
 /** What is used of `navigator`, so that tests can bring their own. */
 export interface OpfsEnvironment {
-  readonly locks?: Pick<LockManager, 'request'> | undefined;
-  readonly storage?: Pick<StorageManager, 'estimate'> | undefined;
+  readonly locks?: OpfsLocks | undefined;
+  readonly storage?: { estimate(): Promise<{ quota?: number; usage?: number }> } | undefined;
 }
 
 /** A part is kept in memory until it is full; so much is lost at most when a tab is closed. */
@@ -30,13 +55,10 @@ interface PartList {
  * @param root - the folder that holds `models--…`, for example from `navigator.storage.getDirectory()`
  * @param environment - default: `navigator`
  */
-export function createOpfsStorage(
-  root: FileSystemDirectoryHandle,
-  environment: OpfsEnvironment = navigator,
-): CacheStorage {
+export function createOpfsStorage(root: OpfsFolder, environment: OpfsEnvironment = navigator): CacheStorage {
   const names = (path: string): string[] => path.split('/');
 
-  async function folderOf(path: string, create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
+  async function folderOf(path: string, create: boolean): Promise<OpfsFolder | undefined> {
     let folder = root;
     for (const name of names(path).slice(0, -1)) {
       const next = await absentAsUndefined(folder.getDirectoryHandle(name, { create }));
@@ -46,7 +68,7 @@ export function createOpfsStorage(
     return folder;
   }
 
-  async function readPlain(path: string): Promise<File | undefined> {
+  async function readPlain(path: string): Promise<Blob | undefined> {
     const folder = await folderOf(path, false);
     const handle = await absentAsUndefined(folder?.getFileHandle(names(path).at(-1)!));
     return handle?.getFile();
@@ -124,8 +146,7 @@ export function createOpfsStorage(
     async list(folder) {
       const handle = await folderOf(`${folder}/x`, false);
       const found = new Set<string>();
-      // The entries of a folder are iterable everywhere; not every version of the types says so.
-      for await (const name of (handle as { keys?(): AsyncIterable<string> } | undefined)?.keys?.() ?? []) {
+      for await (const name of handle?.keys?.() ?? []) {
         found.add(
           name.endsWith(partsEnding) || name.endsWith(linkEnding) ? name.slice(0, name.lastIndexOf('.')) : name,
         );
@@ -257,7 +278,7 @@ function sourceOf(path: string, pieces: { sizes: readonly number[]; read(piece: 
 
 /** A lock between the tabs and workers of an origin; the browser gives it back when a tab ends. */
 function requestLock(
-  locks: Pick<LockManager, 'request'> | undefined,
+  locks: OpfsLocks | undefined,
   path: string,
   { signal }: LockOptions,
 ): Promise<CacheLock> {
@@ -267,13 +288,8 @@ function requestLock(
       new Promise((release) => {
         resolve({ expectHeld: async () => {}, release: async () => release() });
       });
-    const options: LockOptionsOfBrowser = signal === undefined ? {} : { signal };
-    locks.request(`phiblocks ${path}`, options, work).catch(reject);
+    locks.request(`phiblocks ${path}`, signal === undefined ? {} : { signal }, work).catch(reject);
   });
-}
-
-interface LockOptionsOfBrowser {
-  signal?: AbortSignal;
 }
 
 async function absentAsUndefined<T>(work: Promise<T> | undefined): Promise<T | undefined> {

@@ -1,5 +1,5 @@
 export { type OpenAtUrlOptions, openCheckpointAtUrl } from './browser/open-checkpoint-at-url.ts';
-export { openCheckpointInOpfs } from './browser/open-checkpoint-in-opfs.ts';
+export { openCheckpointInOpfs, type ReadableOpfsFolder } from './browser/open-checkpoint-in-opfs.ts';
 export { type NamedBlob, openCheckpointOfFiles } from './browser/open-checkpoint-of-files.ts';
 export { cacheBytesPerStep, weightBytesPerToken } from './bytes-per-token.ts';
 export { chatTemplateSource } from './chat-template-source.ts';

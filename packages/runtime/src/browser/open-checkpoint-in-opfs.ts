@@ -6,6 +6,15 @@ import { type NamedBlob, openCheckpointOfFiles } from './open-checkpoint-of-file
 import { splitGgufNames } from './split-gguf-names.ts';
 
 /**
+ * What is used of a folder of the origin private file system; a browser's `FileSystemDirectoryHandle` is one. Written out
+ * because projects that compile for Node have no types of the browser.
+ */
+export interface ReadableOpfsFolder {
+  getDirectoryHandle(name: string): Promise<ReadableOpfsFolder>;
+  getFileHandle(name: string): Promise<{ getFile(): Promise<Blob> }>;
+}
+
+/**
  * Opens a checkpoint in the origin private file system of a browser: a folder in the published layout, or a `.gguf` file (of
  * a split model any part).
  *
@@ -14,10 +23,10 @@ import { splitGgufNames } from './split-gguf-names.ts';
  * @throws Phi3Error `CHECKPOINT_NOT_FOUND` when there is nothing at the path; `UNSUPPORTED` where a browser has no such file
  * system; otherwise as `openCheckpointOfFiles`
  */
-export async function openCheckpointInOpfs(path: string, root?: FileSystemDirectoryHandle): Promise<Checkpoint> {
+export async function openCheckpointInOpfs(path: string, root?: ReadableOpfsFolder): Promise<Checkpoint> {
   const names = path.split('/').filter((name) => name !== '');
   const last = names.pop();
-  let folder = root ?? (await originRoot());
+  let folder: ReadableOpfsFolder = root ?? (await originRoot());
   for (const name of names) folder = (await orAbsent(folder.getDirectoryHandle(name))) ?? notFound(path);
   if (last?.toLowerCase().endsWith('.gguf')) {
     const files: NamedBlob[] = [];
@@ -38,7 +47,7 @@ export async function openCheckpointInOpfs(path: string, root?: FileSystemDirect
   });
 }
 
-async function originRoot(): Promise<FileSystemDirectoryHandle> {
+async function originRoot(): Promise<ReadableOpfsFolder> {
   try {
     return await navigator.storage.getDirectory();
   } catch (cause) {

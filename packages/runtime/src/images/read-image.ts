@@ -31,9 +31,8 @@ export async function readImage(image: ImageInput, decode: ImageDecoder = decode
 }
 
 /**
- * Decodes a file with the browser's own decoder. Pixels are those of the file, without colour conversion. Two things a browser
- * does that the published processor does not: it turns pictures by their EXIF orientation, and colours under full
- * transparency are lost.
+ * Decodes a file with the browser's own decoder. Pixels are those of the file, without colour conversion. One thing a browser
+ * does that the published processor does not: it turns pictures by their EXIF orientation.
  *
  * @throws Phi3Error `IM_DECODER_MISSING` where there is no `createImageBitmap`; `IM_DECODE` when the file is no image that
  * the browser reads
@@ -53,11 +52,56 @@ export async function decodeInBrowser(file: Blob): Promise<RgbImage> {
   } catch (cause) {
     throw new Phi3Error({ code: 'IM_DECODE', function: 'readImage', expected: 'an image file', got: file.type, cause });
   }
+  try {
+    const { width, height } = bitmap;
+    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })!;
+    context.drawImage(bitmap, 0, 0);
+    const image = context.getImageData(0, 0, width, height);
+    return rgbaToRgb(isOpaque(image) ? image : readThroughTexture(bitmap));
+  } finally {
+    bitmap.close();
+  }
+}
+
+function isOpaque({ data }: ImageData): boolean {
+  for (let at = 3; at < data.length; at += 4) if (data[at] !== 255) return false;
+  return true;
+}
+
+/**
+ * The bytes of a picture that is transparent in places. A 2D canvas multiplies colours by their alpha and rounds them, so
+ * that what the published processor reads, colour without alpha, cannot be had from it; a texture keeps both apart.
+ */
+function readThroughTexture(bitmap: ImageBitmap): RgbaImage {
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })!;
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return rgbaToRgb(context.getImageData(0, 0, width, height));
+  const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
+  if (!gl || Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
+    throw new Phi3Error({
+      code: 'IM_DECODE',
+      function: 'readImage',
+      expected: gl
+        ? `at most ${gl.getParameter(gl.MAX_TEXTURE_SIZE)} pixels a side, for a picture with transparency`
+        : 'WebGL2, to read a picture with transparency',
+      got: `${width} × ${height}`,
+      hint: 'Give a picture without an alpha channel, RGB bytes, or the option decodeImage.',
+    });
+  }
+  const data = new Uint8Array(width * height * 4);
+  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+  gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+  gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER,
+    gl.COLOR_ATTACHMENT0,
+    gl.TEXTURE_2D,
+    gl.getParameter(gl.TEXTURE_BINDING_2D),
+    0,
+  );
+  gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, data);
+  gl.getExtension('WEBGL_lose_context')?.loseContext(); // frees the device memory now
+  return { width, height, data };
 }
 
 /** By name and not by `instanceof`: files may come from another frame or a test runner's sandbox. */

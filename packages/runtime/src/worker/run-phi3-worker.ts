@@ -61,7 +61,7 @@ export function runPhi3Worker(endpoint: MessageEndpoint = workerScope()): void {
   const controllers = new Map<number, AbortController>();
   let lastSequence = 0;
 
-  const send = (message: DistributiveOmit<WorkerMessage, 'phiblocks' | 'sequence'>, transfer: Transferable[] = []) => {
+  const send = (message: DistributiveOmit<WorkerMessage, 'phiblocks' | 'sequence'>, transfer: ArrayBuffer[] = []) => {
     lastSequence++;
     endpoint.postMessage({ phiblocks: 1, sequence: lastSequence, ...message }, { transfer });
   };
@@ -228,7 +228,7 @@ export function runPhi3Worker(endpoint: MessageEndpoint = workerScope()): void {
 type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, Key> : never;
 
 /** Arrays that were made for the page alone go there without a copy. */
-function transferOf(method: MethodName, value: unknown): Transferable[] {
+function transferOf(method: MethodName, value: unknown): ArrayBuffer[] {
   if (method === 'save' && value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) return [value.buffer];
   return [];
 }
