@@ -7,10 +7,12 @@ import { check } from '../src/check.ts';
 import { openTarget } from '../src/open-target.ts';
 import { exitStatus } from '../src/result.ts';
 
-// What CI runs: the checker on every golden case, on the trained models at hand and on those that
-// PHIBLOCKS_CHECK_MODELS names (folders, separated as in PATH). The reports are kept.
+// What CI runs: the checker on every golden case, on the trained models at hand, the nano models among them, and on those
+// that PHIBLOCKS_CHECK_MODELS names (folders, separated as in PATH). The reports are kept.
 
-const reports = join(dirname(fileURLToPath(import.meta.url)), '../../../reports/reference-checker');
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+const reports = join(root, 'reports/reference-checker');
+const nanoModels = join(root, 'packages/nano/models');
 
 async function expectToHold(path: string): Promise<void> {
   const target = await openTarget(path);
@@ -39,6 +41,10 @@ describeWithShared('every golden case holds', 'goldens', () => {
 
 describeWithShared('the trained model stories260k-phi3 holds', 'models/stories260k-phi3', () => {
   it('stories260k-phi3', async () => expectToHold(sharedPath('models', 'stories260k-phi3')), slowMs);
+});
+
+describe('every nano model holds', () => {
+  it.each(readdirSync(nanoModels))('%s', async (name) => expectToHold(join(nanoModels, name)), slowMs);
 });
 
 const models = (process.env.PHIBLOCKS_CHECK_MODELS ?? '')
