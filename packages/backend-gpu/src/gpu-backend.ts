@@ -7,9 +7,13 @@ import {
   type CacheShape,
   type ExpertRouting,
   type ExpertWeights,
+  expectHandleRange,
+  expectHandleShape,
   expectKnownOptions,
   expectShape,
   type FloatTensor,
+  handleHeadCount,
+  handleMatrixShape,
   isPhi3Error,
   Phi3Error,
   type RotaryHandle,
@@ -21,7 +25,6 @@ import {
   type WeightMatrix,
 } from '@phiblocks/tensor';
 import { attend } from './attend.ts';
-import { expectHandleShape, expectRange, headsOf, matrixShape } from './checks.ts';
 import { Device, type GpuCounters, type GpuMode } from './device.ts';
 import { importGpuJs } from './gpu-js.ts';
 import { GpuWeight } from './gpu-weight.ts';
@@ -410,22 +413,22 @@ class GpuStep implements Step {
 
   rows(x: TensorHandle, start: number, count: number): TensorHandle {
     const input = this.#backend.tensorOf(x, 'rows');
-    const [tokens, width] = matrixShape('rows', 'x', input);
-    expectRange('rows', start, count, tokens);
+    const [tokens, width] = handleMatrixShape('rows', 'x', input);
+    expectHandleRange('rows', start, count, tokens);
     return this.#made([count, width], () => this.#queue.launch('slice', {}, width, count, [input.slot, start, 0]));
   }
 
   columns(x: TensorHandle, start: number, count: number): TensorHandle {
     const input = this.#backend.tensorOf(x, 'columns');
-    const [tokens, width] = matrixShape('columns', 'x', input);
-    expectRange('columns', start, count, width);
+    const [tokens, width] = handleMatrixShape('columns', 'x', input);
+    expectHandleRange('columns', start, count, width);
     return this.#made([tokens, count], () => this.#queue.launch('slice', {}, count, tokens, [input.slot, 0, start]));
   }
 
   rotate(heads: TensorHandle, rotary: RotaryHandle, headDim: number): TensorHandle {
     const input = this.#backend.tensorOf(heads, 'rotate');
-    headsOf('rotate', 'heads', input, headDim);
-    const [tokens, width] = matrixShape('rotate', 'heads', input);
+    handleHeadCount('rotate', 'heads', input, headDim);
+    const [tokens, width] = handleMatrixShape('rotate', 'heads', input);
     const { cos, sin, half } = this.#rotary('rotate', rotary, tokens, headDim);
     return this.#made(input.shape, () =>
       this.#queue.launch('rotate', {}, width, tokens, [input.slot, cos.slot, sin.slot, headDim, half]),
@@ -463,7 +466,7 @@ class GpuStep implements Step {
     const held = this.#backend.cacheOf(cache, 'attention');
     const input = this.#backend.tensorOf(queries, 'attention');
     const { numKeyValueHeads, headDim, width } = held;
-    const heads = headsOf('attention', 'queries', input, headDim);
+    const heads = handleHeadCount('attention', 'queries', input, headDim);
     if (heads % numKeyValueHeads !== 0) {
       throw new ShapeError({
         function: 'attention',
@@ -517,9 +520,9 @@ class GpuStep implements Step {
     const input = this.#backend.tensorOf(queries, 'fullAttention');
     const k = this.#backend.tensorOf(keys, 'fullAttention');
     const v = this.#backend.tensorOf(values, 'fullAttention');
-    const [, width] = matrixShape('fullAttention', 'queries', input);
+    const [, width] = handleMatrixShape('fullAttention', 'queries', input);
     const headDim = width / numHeads;
-    headsOf('fullAttention', 'queries', input, headDim);
+    handleHeadCount('fullAttention', 'queries', input, headDim);
     expectHandleShape('fullAttention', 'keys', k, [null, width]);
     expectHandleShape('fullAttention', 'values', v, k.shape);
     const length = k.shape[0]!;
@@ -547,7 +550,7 @@ class GpuStep implements Step {
 
   gatedActivation(x: TensorHandle, kind: 'swiglu' | 'gegelu', limit = Number.POSITIVE_INFINITY): TensorHandle {
     const input = this.#backend.tensorOf(x, 'gatedActivation');
-    const [tokens, width] = matrixShape('gatedActivation', 'x', input);
+    const [tokens, width] = handleMatrixShape('gatedActivation', 'x', input);
     if (width % 2 !== 0) {
       const expected = 'an even width';
       throw new ShapeError({ function: 'gatedActivation', argument: 'x', expected, got: input.shape });
@@ -593,7 +596,7 @@ class GpuStep implements Step {
   runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly (ExpertWeights | undefined)[]): TensorHandle {
     const input = this.#backend.tensorOf(x, 'runExperts');
     const { numTokens, expertsPerToken, slot: picks } = this.#backend.routingOf(routing, 'runExperts');
-    const [tokens, width] = matrixShape('runExperts', 'x', input);
+    const [tokens, width] = handleMatrixShape('runExperts', 'x', input);
     if (numTokens !== tokens) {
       throw new ShapeError({
         function: 'runExperts',

@@ -8,8 +8,12 @@ import {
   createFloatTensor,
   type ExpertRouting,
   type ExpertWeights,
+  expectHandleRange,
+  expectHandleShape,
   expectKnownOptions,
   type FloatTensor,
+  handleHeadCount,
+  handleMatrixShape,
   isPhi3Error,
   Phi3Error,
   type RotaryHandle,
@@ -22,7 +26,6 @@ import {
   type WeightHandle,
   type WeightMatrix,
 } from '@phiblocks/tensor';
-import { expectHandleShape, expectRange, headsOf, matrixShape } from './checks.ts';
 import type { Simd } from './kernels.ts';
 import { cacheFormats, WasmCache } from './kv-cache.ts';
 import { bitsOf, Machine } from './machine.ts';
@@ -547,7 +550,7 @@ class WasmStep implements Step {
     const input = this.#backend.tensorOf(x, 'rmsNorm');
     expectHandleShape('rmsNorm', 'weight', scale, [null]);
     expectHandleShape('rmsNorm', 'x', input, [null, scale.shape[0]!]);
-    const [tokens, size] = matrixShape('rmsNorm', 'x', input);
+    const [tokens, size] = handleMatrixShape('rmsNorm', 'x', input);
     const out = this.#make(tokens, size);
     const values = [input.address, tokens, size, scale.address, bitsOf(epsilon), out.address];
     this.#machine.run('rmsNorm', this.#byRows(input.size, tokens), values);
@@ -561,7 +564,7 @@ class WasmStep implements Step {
     expectHandleShape('layerNorm', 'weight', scale, [null]);
     expectHandleShape('layerNorm', 'x', input, [null, scale.shape[0]!]);
     expectHandleShape('layerNorm', 'bias', offset, [scale.shape[0]!]);
-    const [tokens, size] = matrixShape('layerNorm', 'x', input);
+    const [tokens, size] = handleMatrixShape('layerNorm', 'x', input);
     const out = this.#make(tokens, size);
     const values = [input.address, tokens, size, scale.address, offset.address, bitsOf(epsilon), out.address];
     this.#machine.run('layerNorm', this.#byRows(input.size, tokens), values);
@@ -645,8 +648,8 @@ class WasmStep implements Step {
 
   rows(x: TensorHandle, start: number, count: number): TensorHandle {
     const input = this.#backend.tensorOf(x, 'rows');
-    const [tokens, width] = matrixShape('rows', 'x', input);
-    expectRange('rows', start, count, tokens);
+    const [tokens, width] = handleMatrixShape('rows', 'x', input);
+    expectHandleRange('rows', start, count, tokens);
     const out = this.#make(count, width);
     const from = input.address + 4 * start * width;
     this.#machine.bytes.copyWithin(out.address, from, from + 4 * count * width);
@@ -655,8 +658,8 @@ class WasmStep implements Step {
 
   columns(x: TensorHandle, start: number, count: number): TensorHandle {
     const input = this.#backend.tensorOf(x, 'columns');
-    const [tokens, width] = matrixShape('columns', 'x', input);
-    expectRange('columns', start, count, width);
+    const [tokens, width] = handleMatrixShape('columns', 'x', input);
+    expectHandleRange('columns', start, count, width);
     const out = this.#make(tokens, count);
     this.#machine.run('copyColumns', this.#byRows(out.size / 4, tokens), [
       input.address,
@@ -671,7 +674,7 @@ class WasmStep implements Step {
 
   rotate(heads: TensorHandle, rotary: RotaryHandle, headDim: number): TensorHandle {
     const input = this.#backend.tensorOf(heads, 'rotate');
-    const numHeads = headsOf('rotate', 'heads', input, headDim);
+    const numHeads = handleHeadCount('rotate', 'heads', input, headDim);
     const tokens = input.shape[0]!;
     const { cos, sin, half } = this.#rotary('rotate', rotary, tokens, headDim);
     const out = this.#make(...input.shape);
@@ -716,7 +719,7 @@ class WasmStep implements Step {
   attention(queries: TensorHandle, cache: CacheHandle, layer: number, options: AttentionOptions): TensorHandle {
     const stored = this.#backend.cacheOf(cache, 'attention');
     const input = this.#backend.tensorOf(queries, 'attention');
-    const heads = headsOf('attention', 'queries', input, stored.headDim);
+    const heads = handleHeadCount('attention', 'queries', input, stored.headDim);
     const { numKeyValueHeads, headDim } = stored;
     if (heads % numKeyValueHeads !== 0) {
       throw new ShapeError({
@@ -774,9 +777,9 @@ class WasmStep implements Step {
     const input = this.#backend.tensorOf(queries, 'fullAttention');
     const k = this.#backend.tensorOf(keys, 'fullAttention');
     const v = this.#backend.tensorOf(values, 'fullAttention');
-    const [tokens, width] = matrixShape('fullAttention', 'queries', input);
+    const [tokens, width] = handleMatrixShape('fullAttention', 'queries', input);
     const headDim = width / numHeads;
-    headsOf('fullAttention', 'queries', input, headDim);
+    handleHeadCount('fullAttention', 'queries', input, headDim);
     expectHandleShape('fullAttention', 'keys', k, [null, width]);
     expectHandleShape('fullAttention', 'values', v, k.shape);
     // The keys and values go through a cache of one layer in float32, which has the layout that the kernel wants.
@@ -815,7 +818,7 @@ class WasmStep implements Step {
 
   gatedActivation(x: TensorHandle, kind: 'swiglu' | 'gegelu', limit = Number.POSITIVE_INFINITY): TensorHandle {
     const input = this.#backend.tensorOf(x, 'gatedActivation');
-    const [tokens, width] = matrixShape('gatedActivation', 'x', input);
+    const [tokens, width] = handleMatrixShape('gatedActivation', 'x', input);
     if (width % 2 !== 0) {
       const expected = 'an even width';
       throw new ShapeError({ function: 'gatedActivation', argument: 'x', expected, got: input.shape });
@@ -868,7 +871,7 @@ class WasmStep implements Step {
   runExperts(x: TensorHandle, routing: RoutingHandle, experts: readonly (ExpertWeights | undefined)[]): TensorHandle {
     const input = this.#backend.tensorOf(x, 'runExperts');
     const { expertsPerToken, ...chosen } = this.#backend.routingOf(routing, 'runExperts');
-    const [tokens, width] = matrixShape('runExperts', 'x', input);
+    const [tokens, width] = handleMatrixShape('runExperts', 'x', input);
     if (chosen.experts.length !== tokens * expertsPerToken) {
       throw new ShapeError({
         function: 'runExperts',

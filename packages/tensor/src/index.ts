@@ -29,4 +29,5 @@ export {
 } from './errors.ts';
 export { createFloatTensor, expectShape, type FloatTensor, sizeOfShape } from './float-tensor.ts';
 export { float16ToFloat32, float32ToFloat16 } from './float16.ts';
+export { expectHandleRange, expectHandleShape, handleHeadCount, handleMatrixShape } from './handle-checks.ts';
 export type { WeightFormat, WeightMatrix } from './weight-matrix.ts';
