@@ -277,11 +277,7 @@ function sourceOf(path: string, pieces: { sizes: readonly number[]; read(piece: 
 }
 
 /** A lock between the tabs and workers of an origin; the browser gives it back when a tab ends. */
-function requestLock(
-  locks: OpfsLocks | undefined,
-  path: string,
-  { signal }: LockOptions,
-): Promise<CacheLock> {
+function requestLock(locks: OpfsLocks | undefined, path: string, { signal }: LockOptions): Promise<CacheLock> {
   if (locks === undefined) return Promise.resolve({ expectHeld: async () => {}, release: async () => {} });
   return new Promise((resolve, reject) => {
     const work = (): Promise<void> =>
