@@ -59,10 +59,12 @@ export function describeInBrowser(
   flags: readonly string[] = softwareGpu,
 ): void {
   const reason = missingBrowser();
-  it.runIf(reason !== undefined)(`a browser is there, or what is missing is said: ${reason}`, (context) => {
-    if (process.env.REQUIRE_BROWSER) throw new Error(reason);
-    context.skip(reason);
-  });
+  if (reason !== undefined) {
+    it(`a browser is there for ${name}`, (context) => {
+      if (process.env.REQUIRE_BROWSER) throw new Error(reason);
+      context.skip(reason);
+    });
+  }
 
   describe.skipIf(reason !== undefined)(name, { timeout: 180_000 }, () => {
     allowLoopback();

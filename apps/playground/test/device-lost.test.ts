@@ -5,21 +5,23 @@ import { chat, describeInBrowser, expectLoaded, loadNanoMini, nanoMini, switchBa
 
 // A browser takes the graphics device away from a page when the driver fails, the card changes or another page wants it.
 
-/** In the worker, before its own code: keeps what makes the device go away. */
+/** In the worker, before its own code: keeps what makes devices go away. gpu.js makes some of its own, to look at. */
 const keepContexts = `
 {
+  const losses = [];
+  globalThis.loseDevices = () => losses.splice(0).forEach((lose) => lose());
   const { getContext } = OffscreenCanvas.prototype;
   OffscreenCanvas.prototype.getContext = function (...args) {
     const context = getContext.apply(this, args);
     const extension = context?.getExtension?.('WEBGL_lose_context');
-    if (extension) globalThis.loseDevice = () => extension.loseContext();
+    if (extension) losses.push(() => extension.loseContext());
     return context;
   };
   if (globalThis.GPUAdapter) {
     const { requestDevice } = GPUAdapter.prototype;
     GPUAdapter.prototype.requestDevice = async function (...args) {
       const device = await requestDevice.apply(this, args);
-      globalThis.loseDevice = () => device.destroy();
+      losses.push(() => device.destroy());
       return device;
     };
   }
@@ -33,10 +35,12 @@ async function keepDevices(page: Page): Promise<void> {
   });
 }
 
-const loseDevice = async (page: Page): Promise<void> => {
-  const worker = page.workers().at(-1)!;
-  await worker.evaluate(() => Reflect.get(globalThis, 'loseDevice')());
-};
+async function loseDevices(page: Page): Promise<void> {
+  await page
+    .workers()
+    .at(-1)!
+    .evaluate(() => Reflect.get(globalThis, 'loseDevices')());
+}
 
 describeInBrowser('a graphics device that is lost', ({ open }) => {
   it.runIf(existsSync(nanoMini)).each([
@@ -55,7 +59,7 @@ describeInBrowser('a graphics device that is lost', ({ open }) => {
       await page.getByLabel('Your message').fill(question);
       await page.getByRole('button', { name: 'Send' }).click();
       await page.getByText(/^[3-9] tokens, .* per second$/).waitFor({ timeout: 120_000 });
-      await loseDevice(page);
+      await loseDevices(page);
       const error = page.locator('#generate-error');
       await error.filter({ hasText: 'GPU_DEVICE_LOST' }).waitFor();
       expect(await error.locator('strong').textContent()).toMatch(/loaded again/);

@@ -16,6 +16,17 @@ const html = `<!doctype html>
     "@phiblocks/tensor": "/tensor/dist/index.js",
     "@phiblocks/backend-wasm": "/backend-wasm/dist/index.js"
   } }
+</script>
+<script type="module">
+  import { createWasmBackend } from '@phiblocks/backend-wasm';
+  const backend = await createWasmBackend({ threads: 2 });
+  const step = backend.beginStep();
+  const x = step.upload({ data: new Float32Array(300 * 300).fill(1), shape: [300, 300] });
+  const { data } = await backend.read(step.multiply(step.add(x, x), 3)); // large enough to be shared
+  const { threads } = backend.report();
+  step.end();
+  await backend.dispose();
+  globalThis.result = { threads, first: data[0], last: data.at(-1) };
 </script>`;
 
 it('the worker of @phiblocks/backend-wasm, and what it imports, imports no package by name', () => {
@@ -44,21 +55,11 @@ describeInBrowser('a page without a bundler', ({ browser }) => {
       const body = path === '/' ? html : readFileSync(join(packages, path));
       await route.fulfill({ headers: { ...isolationHeaders, 'Content-Type': type }, body });
     });
+    const failures: string[] = [];
+    page.on('pageerror', (error) => failures.push(String(error)));
     await page.goto('http://localhost/');
-    const result = await page.evaluate(async () => {
-      const name = '@phiblocks/backend-wasm';
-      const { createWasmBackend } = await import(name);
-      const backend = await createWasmBackend({ threads: 2 });
-      const step = backend.beginStep();
-      const size = 300;
-      const ones = { data: new Float32Array(size * size).fill(1), shape: [size, size] };
-      const x = step.upload(ones);
-      const { data } = await backend.read(step.multiply(step.add(x, x), 3)); // large enough to be shared
-      const report = backend.report();
-      step.end();
-      await backend.dispose();
-      return { threads: report.threads, notes: report.notes, first: data[0], last: data.at(-1) };
-    });
-    expect(result).toMatchObject({ threads: 2, first: 6, last: 6 });
+    const result = await page.waitForFunction(() => Reflect.get(globalThis, 'result'), undefined, { timeout: 30_000 });
+    expect(failures).toEqual([]);
+    expect(await result.jsonValue()).toEqual({ threads: 2, first: 6, last: 6 });
   });
 });

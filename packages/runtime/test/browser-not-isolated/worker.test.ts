@@ -18,8 +18,9 @@ afterEach(() => {
 });
 
 async function start(): Promise<Phi3Worker> {
-  const url = new URL('../browser/phi3.worker.ts', import.meta.url);
-  const worker = await createPhi3Worker({ worker: new Worker(url, { type: 'module' }) });
+  // In one expression: Vite finds workers by it.
+  const raw = new Worker(new URL('../browser/phi3.worker.ts', import.meta.url), { type: 'module' });
+  const worker = await createPhi3Worker({ worker: raw });
   opened.push(worker);
   return worker;
 }
