@@ -1,6 +1,7 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import { buildForProduction } from './tools/build-command.ts';
+import { rangeServerTraffic, servePatternedCheckpoint, stopRangeServer } from './tools/range-server-commands.ts';
 import { listShared, readShared } from './tools/shared-data-commands.ts';
 
 // The tests that need a browser. `tools/browser-tests.mjs` runs them; `vitest.config.ts` leaves them out.
@@ -36,7 +37,14 @@ function browserProject({ name, headers = {}, flags = [] }: BrowserProject) {
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        commands: { readShared, listShared, buildForProduction },
+        commands: {
+          readShared,
+          listShared,
+          buildForProduction,
+          servePatternedCheckpoint,
+          rangeServerTraffic,
+          stopRangeServer,
+        },
         provider: playwright({
           launchOptions: {
             executablePath: process.env.CHROMIUM_PATH,

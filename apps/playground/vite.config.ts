@@ -30,6 +30,8 @@ export default defineConfig(({ command }) => {
     // False where the workspace has no nano-mini yet; the page says so.
     define: { __NANO_MINI_URL__: JSON.stringify(nanoMiniUrl ?? false) },
     worker: { format: 'es' },
+    // Found late, in a worker, it would make the development server load the page again.
+    optimizeDeps: { include: ['gpu.js'] },
     // Nothing as data: or blob: URLs, which a strict content security policy refuses.
     build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1000 },
     plugins: [withNanoMini()],

@@ -1,3 +1,5 @@
+import { mergeConfig } from 'vitest/config';
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('playground');
+// One browser at a time: each takes every core there is.
+export default mergeConfig(packageTests('playground'), { test: { fileParallelism: false } });

@@ -10,6 +10,12 @@ const meanings = new Map<string, string>(
   ),
 );
 
+// What this page does about it.
+meanings.set(
+  'GPU_DEVICE_LOST',
+  'The browser took the graphics device away. The model is loaded again; what is written stays.',
+);
+
 /** What happened, in a sentence, and below it what exactly. */
 export function errorInWords(error: unknown): { readonly sentence: string; readonly details: string } {
   const details = error instanceof Error ? error.message : String(error);

@@ -1,3 +1,4 @@
+import { setUpAttentionPanel } from './attention-panel.ts';
 import { setUpBlockPanel } from './blocks/block-panel.ts';
 import { setUpDistributionPanel } from './distribution-panel.ts';
 import { byId } from './dom.ts';
@@ -5,14 +6,23 @@ import { setUpModelPanel } from './model-panel.ts';
 import { setUpWritePanel } from './write-panel.ts';
 
 const distribution = setUpDistributionPanel();
+const attention = setUpAttentionPanel();
 const writing = setUpWritePanel({
-  started: () => distribution.clear(),
+  started() {
+    distribution.clear();
+    attention.setText([]);
+  },
   token: (token) => distribution.push(token),
-  ended: () => void models.showMemory(),
+  ended(ids) {
+    void models.showMemory();
+    attention.setText(ids);
+  },
+  deviceLost: () => models.reload(),
 });
-const models = setUpModelPanel((model) => {
-  writing.setModel(model);
+const models = setUpModelPanel((model, isSame) => {
+  writing.setModel(model, isSame);
   distribution.setModel(model);
+  attention.setModel(model);
 });
 setUpBlockPanel();
 

@@ -4,11 +4,17 @@ import { type BackendChoiceName, backendLabels, backendNames, whyUnavailable } f
 import { byId, bytesInWords, make } from './dom.ts';
 import { showError } from './error-in-words.ts';
 
-/** Told of a new model, and with undefined that there is none any more. */
-export type ModelListener = (model: WorkerLanguageModel | undefined) => void;
+/** Told of a new model, and with undefined that there is none any more; `isSame` where it is the last one loaded again. */
+export type ModelListener = (model: WorkerLanguageModel | undefined, isSame: boolean) => void;
+
+export interface ModelPanel {
+  showMemory(): Promise<void>;
+  /** Loads the same model again, in a new worker. */
+  reload(): void;
+}
 
 /** Where a model comes from: the places by URL, dropped files, nano-mini; and which backend runs it. */
-export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise<void> } {
+export function setUpModelPanel(onModel: ModelListener): ModelPanel {
   const drop = byId('drop', HTMLElement);
   const loadNano = byId('load-nano', HTMLButtonElement);
   const loading = byId('loading', HTMLElement);
@@ -29,7 +35,7 @@ export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise
   setUpPlaces();
 
   /** One model at a time: the worker of the last one, with all its memory, ends when another is loaded. */
-  async function load(from: CheckpointPlace): Promise<void> {
+  async function load(from: CheckpointPlace, isSame = false): Promise<void> {
     controller?.abort();
     const own = new AbortController();
     controller = own;
@@ -38,7 +44,7 @@ export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise
     worker = undefined;
     model = undefined;
     place = from;
-    onModel(undefined);
+    onModel(undefined, isSame);
     showError(errorBox, undefined);
     facts.hidden = true;
     warnings.hidden = true;
@@ -67,12 +73,12 @@ export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise
       void started.lost.catch((error: unknown) => {
         if (model !== loaded) return;
         model = undefined;
-        onModel(undefined);
+        onModel(undefined, false);
         status.textContent = 'No model is loaded.';
         showError(errorBox, error);
       });
       await describe(loaded);
-      onModel(loaded);
+      onModel(loaded, isSame);
     } catch (error) {
       if (own !== controller) return;
       worker?.dispose();
@@ -176,7 +182,12 @@ export function setUpModelPanel(onModel: ModelListener): { showMemory(): Promise
     }
   }
 
-  return { showMemory };
+  return {
+    showMemory,
+    reload() {
+      if (place) void load(place, true);
+    },
+  };
 }
 
 /** Dropped files; of a dropped folder the files that lie directly in it. */

@@ -1,4 +1,5 @@
 import type { GeneratedToken, GenerationEnd, WorkerLanguageModel, WorkerSession } from '@phiblocks/runtime';
+import { isPhi3Error } from '@phiblocks/tensor';
 import { byId, make } from './dom.ts';
 import { showError } from './error-in-words.ts';
 
@@ -11,11 +12,19 @@ interface Message {
 export interface WriteListener {
   started(): void;
   token(token: GeneratedToken): void;
-  ended(): void;
+  /** @param ids - the text so far, as far as the model has read it; none where that cannot be told */
+  ended(ids: readonly number[]): void;
+  /** The graphics device is gone, and the model with it. */
+  deviceLost(): void;
+}
+
+export interface WritePanel {
+  /** @param keepsText - the model is the one before, loaded again: what is written stays, and is gone on with */
+  setModel(model: WorkerLanguageModel | undefined, keepsText: boolean): void;
 }
 
 /** Chat, or continuing a text, with one session of the model. */
-export function setUpWritePanel(listener: WriteListener): { setModel(model: WorkerLanguageModel | undefined): void } {
+export function setUpWritePanel(listener: WriteListener): WritePanel {
   const log = byId('log', HTMLElement);
   const form = byId('prompt-form', HTMLFormElement);
   const prompt = byId('prompt', HTMLTextAreaElement);
@@ -107,14 +116,16 @@ export function setUpWritePanel(listener: WriteListener): { setModel(model: Work
     } catch (error) {
       speed.textContent = '';
       if (model) showError(errorBox, error);
+      if (isPhi3Error(error, 'GPU_DEVICE_LOST')) listener.deviceLost();
     }
     // What stands in the log is what the next turn continues, also after a stop or an error.
     messages = [...messages, { role: 'assistant', content: answer }];
     text += answer;
     controller = undefined;
     showState();
-    listener.ended();
     if (model) prompt.focus();
+    const state = await session?.state().catch(() => undefined);
+    if (controller === undefined) listener.ended(state?.ids ?? []);
   }
 
   form.addEventListener('submit', (event) => {
@@ -133,10 +144,14 @@ export function setUpWritePanel(listener: WriteListener): { setModel(model: Work
   showState();
 
   return {
-    setModel(next) {
+    setModel(next, keepsText) {
       controller?.abort();
       model = next;
       session = undefined;
+      if (keepsText) {
+        showState();
+        return;
+      }
       const [continuing, chatting] = modes as [HTMLInputElement, HTMLInputElement];
       const canChat = next?.chatTemplate !== undefined;
       chatting.checked = canChat;

@@ -1,117 +1,26 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { allowLoopback, describeWithShared, sharedPath } from '@phiblocks/testing';
-import { type Browser, chromium, type Page } from 'playwright';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { findChromium, missingBrowser } from '../../../tools/browser-tests.mjs';
-import { createStaticServer, type PolicyName } from '../server/serve.mjs';
+import { existsSync, readFileSync } from 'node:fs';
+import { collect, readAttention } from '@phiblocks/runtime';
+import { loadModel } from '@phiblocks/runtime/node';
+import { describeWithShared, sharedPath } from '@phiblocks/testing';
+import { expect, it } from 'vitest';
+import {
+  chat,
+  describeInBrowser,
+  drop,
+  loadNanoMini,
+  loadStories,
+  nanoMini,
+  picture,
+  readStories,
+  stories,
+  switchBackend,
+  write,
+} from './browser-page.ts';
 
 // Drives the built page like a person, in Chromium, from a server with the headers that it is meant to have.
 // SCREENSHOTS=folder keeps pictures of it.
 
-allowLoopback();
-
-const dist = fileURLToPath(new URL('../dist', import.meta.url));
-const reason = missingBrowser();
-const isRequired = Boolean(process.env.REQUIRE_BROWSER);
-const stories = 'models/stories260k-phi3';
-const storyFiles = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'model.safetensors',
-];
-const screenshots = process.env.SCREENSHOTS;
-
-it.runIf(reason !== undefined)(`a browser is there, or what is missing is said: ${reason}`, (context) => {
-  if (isRequired) throw new Error(reason);
-  context.skip(reason);
-});
-
-describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, () => {
-  let browser: Browser;
-  const servers: Server[] = [];
-  /** What pages wrote to their consoles as errors. */
-  let complaints: string[] = [];
-
-  beforeAll(async () => {
-    if (!existsSync(join(dist, 'index.html'))) throw new Error('the page is not built: turbo run build');
-    browser = await chromium.launch({
-      executablePath: findChromium(),
-      args: [
-        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-        '--enable-unsafe-swiftshader',
-        '--enable-unsafe-webgpu',
-        '--use-webgpu-adapter=swiftshader',
-      ],
-    });
-  }, 120_000);
-  afterEach(async () => {
-    for (const context of browser.contexts()) await context.close();
-    for (const server of servers.splice(0)) server.close();
-  });
-  afterAll(() => browser?.close());
-
-  async function open(
-    options: { isolation?: boolean; policy?: PolicyName } = {},
-    look: { width?: number; height?: number; colorScheme?: 'light' | 'dark' } = {},
-  ): Promise<Page> {
-    const server = createStaticServer(dist, options);
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { width = 1280, height = 900, colorScheme = 'light' } = look;
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme });
-    const page = await context.newPage();
-    complaints = [];
-    page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
-    await page.getByRole('radio', { name: 'Reference' }).waitFor();
-    return page;
-  }
-
-  /** Files as a person drops them, onto the drop area. */
-  async function drop(page: Page, files: { name: string; bytes: Uint8Array }[]): Promise<void> {
-    const sent = files.map(({ name, bytes }) => ({ name, base64: Buffer.from(bytes).toString('base64') }));
-    const transfer = await page.evaluateHandle((list) => {
-      const made = new DataTransfer();
-      for (const { name, base64 } of list) {
-        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-        made.items.add(new File([bytes], name));
-      }
-      return made;
-    }, sent);
-    await page.dispatchEvent('#drop', 'drop', { dataTransfer: transfer });
-  }
-
-  const readStories = () =>
-    storyFiles.map((name) => ({ name, bytes: new Uint8Array(readFileSync(sharedPath(stories, name))) }));
-
-  async function loadStories(page: Page): Promise<void> {
-    await drop(page, readStories());
-    await page.getByText(/^Loaded: /).waitFor({ timeout: 60_000 });
-  }
-
-  async function write(page: Page, text: string, tokens: number): Promise<string> {
-    await page.getByLabel('Tokens').fill(String(tokens));
-    await page.getByLabel('Text to continue').fill(text);
-    await page.getByRole('button', { name: 'Continue', exact: true }).click();
-    await page.getByText(/per second, behind/).waitFor({ timeout: 300_000 });
-    return (await page.locator('.written').last().textContent()) ?? '';
-  }
-
-  async function picture(page: Page, name: string): Promise<void> {
-    if (!screenshots) return;
-    mkdirSync(screenshots, { recursive: true });
-    await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
-  }
-
+describeInBrowser('the playground', ({ open, complaints }) => {
   describeWithShared('with the trained model stories260k-phi3', stories, () => {
     it('loads dropped files, writes the published text, stops, switches the backend, shows what comes next', async () => {
       const page = await open();
@@ -135,15 +44,11 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
 
       const texts: string[] = [];
       for (const name of ['Reference', 'WebAssembly']) {
-        await page.getByRole('radio', { name }).check();
-        await page
-          .locator('#model-facts')
-          .getByText(new RegExp(name === 'Reference' ? 'reference' : 'wasm'))
-          .waitFor();
+        await switchBackend(page, name, name === 'Reference' ? 'reference' : 'wasm');
         texts.push(await write(page, 'Once upon a time', 24));
       }
       expect(texts[0]).toBe(texts[1]);
-      expect(complaints).toEqual([]);
+      expect(complaints(page)).toEqual([]);
       await picture(page, 'desktop-light');
     });
 
@@ -155,22 +60,60 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
       const page = await open();
       await loadStories(page);
       const onWasm = await write(page, 'Once upon a time', 4);
-      await page.getByRole('radio', { name }).check();
-      await page.locator('#model-facts:visible, #load-error:visible').waitFor({ timeout: 180_000 });
-      expect(await page.locator('#load-error').textContent()).toBe('');
-      await expect(page.locator('#model-facts').textContent()).resolves.toContain(mode);
+      await switchBackend(page, name, mode);
       expect(await write(page, 'Once upon a time', 4)).toBe(onWasm);
     });
 
+    it('shows what each token looks at, as Node computes it', async () => {
+      const model = await loadModel(sharedPath(stories), { backend: 'reference' });
+      const { ids } = await collect(model.generate({ prompt: 'Once upon a time', maxNewTokens: 30 }));
+      // The last token was chosen and not run yet.
+      const text = [...model.encodePrompt('Once upon a time'), ...ids.slice(0, -1)];
+      const T = text.length;
+      const expected = await readAttention(model, text, { layer: 3, head: 2 });
+      await model.dispose();
+
+      const page = await open({ colorScheme: 'dark' });
+      expect(await page.getByRole('button', { name: 'Look' }).isDisabled()).toBe(true);
+      await loadStories(page);
+      for (const [label, name] of [
+        ['WebAssembly', 'wasm'],
+        ['Reference', 'reference'],
+      ] as const) {
+        await switchBackend(page, label, name);
+        await write(page, 'Once upon a time', 30);
+        await page.getByLabel('Layer', { exact: true }).selectOption('3');
+        await page.getByRole('button', { name: 'Look' }).click();
+        await page.locator('.attended').first().waitFor();
+        await page.getByLabel('Head', { exact: true }).selectOption('2');
+        for (const query of [0, 7, T - 1]) {
+          await page.locator('.attended').nth(query).click();
+          await page.getByText(`Token ${query + 1} of ${T}, `).waitFor();
+          const shares = await page
+            .locator('.attended')
+            .evaluateAll((tokens: HTMLElement[]) => tokens.map((token) => Number.parseFloat(token.title)));
+          expect(shares).toHaveLength(T);
+          for (const [key, share] of shares.entries()) {
+            // Shown with two digits behind the point; float32 sums of the backends differ far below that.
+            expect(Math.abs(share - 100 * expected.data[query * T + key]!), `${name} ${query} ${key}`).toBeLessThan(
+              0.011,
+            );
+          }
+        }
+      }
+      await picture(page, 'desktop-dark-attention');
+      expect(complaints(page)).toEqual([]);
+    });
+
     it('is usable on a phone, dark, without threads', async () => {
-      const page = await open({ isolation: false }, { width: 390, height: 844, colorScheme: 'dark' });
+      const page = await open({ isolation: false, width: 390, height: 844, colorScheme: 'dark' });
       await loadStories(page);
       await write(page, 'Lily and Tom went to', 30);
       await expect(page.locator('#environment').textContent()).resolves.toContain('one thread');
       // Nothing sticks out to the right.
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
       await picture(page, 'phone-dark');
-      expect(complaints).toEqual([]);
+      expect(complaints(page)).toEqual([]);
     });
 
     it("under script-src 'self' alone the reference backend works, and WebAssembly says what forbids it", async () => {
@@ -183,7 +126,7 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
     });
 
     it('says in words what is wrong with broken files, and goes on', async () => {
-      const page = await open({}, { colorScheme: 'dark' });
+      const page = await open({ colorScheme: 'dark' });
       const error = page.locator('#load-error');
       const text = (value: string) => new TextEncoder().encode(value);
       const good = readStories();
@@ -204,7 +147,7 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
   });
 
   it('compares every block with the reference on every backend', async () => {
-    const page = await open({}, { width: 390, height: 844 });
+    const page = await open({ width: 390, height: 844 });
     const blocks = await page.locator('#block option').allTextContents();
     expect(blocks).toHaveLength(5);
     for (const block of blocks) {
@@ -218,7 +161,7 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
       expect(rows[1]).not.toMatch(/Not available|NaN/);
     }
     await picture(page, 'phone-light-blocks');
-    expect(complaints).toEqual([]);
+    expect(complaints(page)).toEqual([]);
   });
 
   it('is served with its headers, and a page that opens nothing asks nobody else', async () => {
@@ -240,14 +183,25 @@ describe.skipIf(reason !== undefined)('the playground', { timeout: 180_000 }, ()
     expect(await status('/index.html', 'bytes=99999999-')).toBe(416);
   });
 
-  it('loads nano-mini, or says that it is not there', async () => {
+  it.runIf(existsSync(nanoMini))('loads nano-mini from beside the page, and it answers as in Node', async () => {
     const page = await open();
-    const button = page.getByRole('button', { name: 'Load nano-mini' });
-    if (await button.isDisabled()) {
-      await page.getByText('nano-mini is not part of this build').waitFor();
-    } else {
-      await button.click();
-      await page.getByText(/^Loaded: /).waitFor({ timeout: 60_000 });
-    }
+    await loadNanoMini(page);
+    await expect(page.locator('#model-facts').textContent()).resolves.toContain('wasm');
+    const question = 'What is 69 + 88?';
+    const answer = await chat(page, question);
+    const model = await loadModel(nanoMini, { backend: 'wasm', threads: 1 });
+    const messages = [{ role: 'user' as const, content: question }];
+    const { text } = await collect(model.generate({ messages, maxNewTokens: 128 }));
+    await model.dispose();
+    expect(answer).toBe(text);
+    expect(text).toMatch(/Answer: \d+\.$/);
+    // Files that a checkpoint may have and this one has not are asked for.
+    expect(complaints(page).filter((complaint) => !complaint.includes('status of 404'))).toEqual([]);
+  });
+
+  it.runIf(!existsSync(nanoMini))('says that nano-mini is not there', async () => {
+    const page = await open();
+    expect(await page.getByRole('button', { name: 'Load nano-mini' }).isDisabled()).toBe(true);
+    await page.getByText('nano-mini is not part of this build').waitFor();
   });
 });

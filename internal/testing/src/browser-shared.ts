@@ -6,7 +6,47 @@ declare module 'vitest/browser' {
     readShared: (path: string) => Promise<string | undefined>;
     listShared: (path: string) => Promise<string[]>;
     buildForProduction: (entry: string) => Promise<string>;
+    servePatternedCheckpoint: (config: string, shapes: [string, number[]][]) => Promise<PatternedCheckpoint>;
+    rangeServerTraffic: () => Promise<RangeServerTraffic>;
+    stopRangeServer: () => Promise<void>;
   }
+}
+
+/** A checkpoint on a server, larger than anything should hold. */
+export interface PatternedCheckpoint {
+  /** With a slash at its end. */
+  readonly address: string;
+  readonly sizeInBytes: number;
+  readonly largestTensorInBytes: number;
+}
+
+/** What was asked of that server. */
+export interface RangeServerTraffic {
+  readonly answers: number;
+  readonly answeredBytes: number;
+  readonly largestAnswerInBytes: number;
+}
+
+/**
+ * Serves `config.json`, and a `model.safetensors` that is made as it is read: BF16 numbers that mean nothing.
+ *
+ * @param shapes - of its tensors, by name
+ */
+export function servePatternedCheckpoint(
+  config: object,
+  shapes: Iterable<readonly [string, readonly number[]]>,
+): Promise<PatternedCheckpoint> {
+  const sent = [...shapes].map(([name, shape]): [string, number[]] => [name, [...shape]]);
+  return commands.servePatternedCheckpoint(JSON.stringify(config), sent);
+}
+
+/** What was asked of the server of {@link servePatternedCheckpoint} so far. */
+export function rangeServerTraffic(): Promise<RangeServerTraffic> {
+  return commands.rangeServerTraffic();
+}
+
+export function stopRangeServer(): Promise<void> {
+  return commands.stopRangeServer();
 }
 
 /** A file of the shared reference data; undefined where it is missing. */

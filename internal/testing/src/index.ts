@@ -13,5 +13,14 @@ export {
   startHubServer,
 } from './hub-server.ts';
 export { allowLoopback, networkAttempts } from './network-guard.ts';
+export { type PatternedSafetensors, patternedSafetensors } from './patterned-safetensors.ts';
+export {
+  corsHeaders,
+  heldFile,
+  type RangedFile,
+  type RangeServer,
+  refuse,
+  startRangeServer,
+} from './range-server.ts';
 export { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 export { describeWithShared, sharedPath } from './shared.ts';

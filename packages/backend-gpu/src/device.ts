@@ -49,6 +49,8 @@ interface Store {
   release(argument: unknown): void;
   /** Why nothing can run any more. */
   lost(): string | undefined;
+  /** Behind a failure: waits for what the device still has to say. */
+  settled(): Promise<unknown>;
   /** What the device complained about since it was last asked. */
   complaint(): string | undefined;
   /** Prepares a kernel before its first run. */
@@ -148,14 +150,7 @@ export class Device {
     try {
       result = await kernel(...args.map((arg) => (typeof arg === 'number' ? arg : arg.argument)));
     } catch (cause) {
-      this.expectAlive(name);
-      throw new Phi3Error({
-        code: 'GPU_KERNEL_FAILED',
-        function: name,
-        expected: `gpu.js to run the kernel in mode ${this.mode}`,
-        got: cause instanceof Error ? cause.message : String(cause),
-        cause,
-      });
+      throw await this.#failed(name, 'to run the kernel', cause);
     }
     const ranIn = this.#store.modeOf(kernel);
     if (ranIn !== this.mode) {
@@ -178,8 +173,7 @@ export class Device {
     try {
       data = await this.#store.read(array.argument, array.columns, array.rows);
     } catch (cause) {
-      this.expectAlive('read');
-      throw cause;
+      throw await this.#failed('read', 'to read an array back', cause);
     }
     // A context that is lost in the middle answers with zeros.
     this.expectAlive('read');
@@ -212,6 +206,19 @@ export class Device {
       function: functionName,
       expected: 'a device that runs what it is given',
       got: complaint,
+    });
+  }
+
+  /** What a failure of gpu.js means. A device that is lost rejects what is under way before it says that it is lost. */
+  async #failed(functionName: string, what: string, cause: unknown): Promise<Phi3Error> {
+    await this.#store.settled();
+    this.expectAlive(functionName);
+    return new Phi3Error({
+      code: 'GPU_KERNEL_FAILED',
+      function: functionName,
+      expected: `gpu.js ${what} in mode ${this.mode}`,
+      got: cause instanceof Error ? cause.message : String(cause),
+      cause,
     });
   }
 
@@ -278,6 +285,9 @@ function unavailable(mode: GpuMode, reason: string, cause?: unknown): Phi3Error 
   });
 }
 
+/** A browser tells of a loss within a turn or two of its event loop. */
+const longestSilenceMs = 200;
+
 const isResult = (value: unknown): value is DeviceResult =>
   typeof value === 'object' && value !== null && 'toArray' in value && 'delete' in value;
 
@@ -323,6 +333,7 @@ const stores: Record<GpuMode, (gpuJs: GpuJs) => Promise<{ gpu: GpuJsInstance; st
       read: async (argument, columns, rows) => flatten(await expectResult(argument).toArray(), columns, rows),
       release: (argument) => expectResult(argument).delete(),
       lost: () => lost,
+      settled: () => Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, longestSilenceMs))]),
       complaint: () => complaint,
       prepare(kernel) {
         patchShader(kernel.kernel);
@@ -379,6 +390,7 @@ const stores: Record<GpuMode, (gpuJs: GpuJs) => Promise<{ gpu: GpuJsInstance; st
         if (isResult(argument)) argument.delete();
       },
       lost: () => (gl.isContextLost() ? 'the WebGL2 context is lost' : undefined),
+      settled: async () => {},
       complaint: () => undefined,
       prepare(kernel) {
         neverReuseArguments(kernel.kernel);
@@ -412,6 +424,7 @@ const stores: Record<GpuMode, (gpuJs: GpuJs) => Promise<{ gpu: GpuJsInstance; st
       read: async (argument) => valuesOf(argument).slice(),
       release() {},
       lost: () => undefined,
+      settled: async () => {},
       complaint: () => undefined,
       prepare() {},
       modeOf: (kernel) => kernel.kernel.constructor.mode,

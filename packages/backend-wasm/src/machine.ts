@@ -1,7 +1,8 @@
 import type { BackendReport } from '@phiblocks/tensor';
 import { availableParallelism, mayBlock } from './host.ts';
+import { instantiateAll } from './instantiate-all.ts';
 import { compileKernels, type Simd } from './kernels.ts';
-import { controlSize, instantiateAll, MemoryBank, scratchSize } from './memory-bank.ts';
+import { controlSize, MemoryBank, scratchSize } from './memory-bank.ts';
 import { type MemoryPlan, planMemories } from './memory-plan.ts';
 import { type Operation, operations } from './operations.ts';
 import { type CreateWorker, ThreadPool, workerLost } from './thread-pool.ts';

@@ -6,23 +6,6 @@ export const controlSize = 16 * 1024;
 /** What each thread has to work with; attention over heads of 256 needs 100 KB. */
 export const scratchSize = 128 * 1024;
 
-/**
- * Instantiates the kernels on every memory. A job in the first memory may send a thread to a job in another: that is how
- * threads that wait in one memory come to work in all of them.
- */
-export async function instantiateAll(
-  module: WebAssembly.Module,
-  memories: readonly WebAssembly.Memory[],
-): Promise<KernelExports[]> {
-  const all: KernelExports[] = [];
-  const runElsewhere = (bank: number, thread: number, threads: number): void => all[bank]!.runJob(thread, threads);
-  for (const memory of memories) {
-    const instance = await WebAssembly.instantiate(module, { env: { memory, runElsewhere } });
-    all.push(instance.exports as object as KernelExports);
-  }
-  return all;
-}
-
 /** One WebAssembly memory with its heap, and the kernels on it. A memory holds 4 GB, so a large model needs several. */
 export class MemoryBank {
   readonly kernels: KernelExports;

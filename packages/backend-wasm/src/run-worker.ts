@@ -1,4 +1,4 @@
-import { instantiateAll } from './memory-bank.ts';
+import { instantiateAll } from './instantiate-all.ts';
 import type { WorkerStart } from './thread-pool.ts';
 
 /**

@@ -130,10 +130,12 @@ async function fetchInTime(
   init: RequestInit,
   { signal }: HubRequest,
 ): Promise<Response> {
+  // As a function: browsers refuse their `fetch` as a method of another object.
+  const { fetch } = options;
   return inTime(clock, idleTimeoutMs, signal, (limit) => {
     // The signal of the call lives on with the body; the limit ends with the headers.
     const either = signal === undefined ? limit : AbortSignal.any([signal, limit]);
-    return options.fetch(url, { ...init, signal: either });
+    return fetch(url, { ...init, signal: either });
   });
 }
 

@@ -84,6 +84,7 @@ export { loadPhi3Weights, phi3TensorPlan } from './models/phi3-weights.ts';
 export { rotaryConfigOf } from './models/rotary-config.ts';
 export type { PlannedModel } from './plan-memory.ts';
 export { type DraftUsage, findDraft, type PromptLookupOptions } from './prompt-lookup.ts';
+export { type ReadAttentionOptions, readAttention } from './read-attention.ts';
 export { createReferenceBackend, type ReferenceBackend, type ReferenceMemory } from './reference-backend.ts';
 export {
   type AdvanceOptions,

@@ -7,6 +7,7 @@ import {
   createPhi3Worker,
   type NamedBlob,
   type Phi3Worker,
+  readAttention,
 } from '../src/index.ts';
 import { packError, unpackError } from '../src/worker/error-transfer.ts';
 import { SequenceFilter } from '../src/worker/sequence-filter.ts';
@@ -65,6 +66,9 @@ describe('a model in a worker', () => {
     for await (const item of model.generate(options)) there.push({ ...item, timings: undefined });
     for await (const item of here.generate(options)) expected.push({ ...item, timings: undefined });
     expect(there).toEqual(expected);
+
+    const looked = await model.readAttention([1, 5, 9], { layer: 1, head: 3 });
+    expect(looked).toEqual(await readAttention(here, [1, 5, 9], { layer: 1, head: 3 }));
 
     const session = await model.createSession();
     const sessionHere = here.createSession();

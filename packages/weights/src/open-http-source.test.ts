@@ -57,6 +57,16 @@ describe('openHttpSource', () => {
     expect(asked).toEqual(['bytes=0-127', 'bytes=10-12', 'bytes=998-999']);
   });
 
+  it('calls fetch as a function and not as a method, which browsers refuse', async () => {
+    const server = serve();
+    const fetch = function (this: unknown, ...args: Parameters<typeof globalThis.fetch>): Promise<Response> {
+      if (this !== undefined && this !== globalThis) throw new TypeError('Illegal invocation');
+      return server.fetch(...args);
+    };
+    const source = await openHttpSource(address, { fetch });
+    expect([...(await source.read(10, 1))]).toEqual([10]);
+  });
+
   it('rejects ranges outside without asking, a wrong `into`, and everything after closing', async () => {
     const { fetch, asked } = serve();
     const source = await openHttpSource(address, { fetch });

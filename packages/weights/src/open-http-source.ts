@@ -166,10 +166,11 @@ function wholeSource(name: string, bytes: Uint8Array): ByteSource {
 
 /** One answer that is a success, or says that there is nothing at the range. */
 async function request(ask: Ask, offset: number, length: number): Promise<Response> {
-  const { signal } = ask;
+  // Trap: browsers refuse their `fetch` as a method of another object ("Illegal invocation"); Node does not mind.
+  const { address, fetch, signal } = ask;
   let response: Response;
   try {
-    response = await ask.fetch(ask.address, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
+    response = await fetch(address, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     throw failed(ask, offset, 'no answer', cause);

@@ -46,7 +46,7 @@ describe('createGpuBackend in a browser', () => {
   });
 
   it.each(['webgl2', 'webgpu', 'webasm'] as const)(
-    '%s: what is larger than an array of the device is held in several, and gives the same numbers',
+    'PF-11 %s: what is larger than an array of the device is held in several, and gives the same numbers',
     async (mode) => {
       const random = createSeededRandom(2);
       const [rows, columns, tokens, heads, headDim] = [300, 64, 40, 4, 16];
@@ -88,7 +88,7 @@ describe('createGpuBackend in a browser', () => {
     await backend.dispose();
   });
 
-  it('WebGL2: a lost context is a typed error, and another backend works', async () => {
+  it('PF-08 WebGL2: a lost context is a typed error, and another backend works', async () => {
     const getContext = OffscreenCanvas.prototype.getContext;
     let context: WebGL2RenderingContext | undefined;
     Reflect.set(OffscreenCanvas.prototype, 'getContext', function (this: OffscreenCanvas, ...args: unknown[]) {
@@ -108,5 +108,70 @@ describe('createGpuBackend in a browser', () => {
     );
     expect([...data]).toEqual([2, 4]);
     await next.dispose();
+  });
+
+  it('PF-10 WebGPU: a device that is lost while numbers come back is a typed error, whatever is rejected first', async () => {
+    // The types of WebGPU are not in TypeScript's library of the DOM yet.
+    const prototypeOf = (name: string): object => Reflect.get(globalThis, name).prototype;
+    const [devices, buffers] = [prototypeOf('GPUDevice'), prototypeOf('GPUBuffer')];
+    const createBuffer: (...args: unknown[]) => unknown = Reflect.get(devices, 'createBuffer');
+    const mapAsync = Reflect.get(buffers, 'mapAsync');
+    const backend = await createGpuBackend({ mode: 'webgpu' });
+    let device: { destroy(): void } | undefined;
+    Reflect.set(devices, 'createBuffer', function (this: { destroy(): void }, ...args: unknown[]) {
+      device = this;
+      return createBuffer.apply(this, args);
+    });
+    const held = backend.upload({ data: Float32Array.of(1, 2), shape: [1, 2] });
+    try {
+      Reflect.set(buffers, 'mapAsync', () => {
+        device!.destroy();
+        return Promise.reject(new DOMException('Buffer was unmapped before mapping was resolved.', 'AbortError'));
+      });
+      await expect(backend.read(held)).rejects.toThrow(/^GPU_DEVICE_LOST/);
+    } finally {
+      Reflect.set(buffers, 'mapAsync', mapAsync);
+      Reflect.set(devices, 'createBuffer', createBuffer);
+    }
+    await backend.dispose();
+    const next = await createGpuBackend({ mode: 'webgpu' });
+    await next.dispose();
+  });
+
+  it('PF-12 WebGL2 without textures of float32 is refused, and says so', async () => {
+    const getExtension = WebGL2RenderingContext.prototype.getExtension;
+    Reflect.set(
+      WebGL2RenderingContext.prototype,
+      'getExtension',
+      function (this: WebGL2RenderingContext, name: string) {
+        return name === 'EXT_color_buffer_float' ? null : Reflect.apply(getExtension, this, [name]);
+      },
+    );
+    try {
+      const creating = createGpuBackend({ mode: 'webgl2' });
+      await expect(creating).rejects.toThrow(/^GPU_MODE_UNAVAILABLE.*EXT_color_buffer_float is missing/);
+    } finally {
+      Reflect.set(WebGL2RenderingContext.prototype, 'getExtension', getExtension);
+    }
+  });
+
+  it('PF-16 a device whose kernels compute something else is refused, and auto takes the next', async () => {
+    const buffers: object = Reflect.get(globalThis, 'GPUBuffer').prototype;
+    const getMappedRange: (...args: unknown[]) => ArrayBuffer = Reflect.get(buffers, 'getMappedRange');
+    Reflect.set(buffers, 'getMappedRange', function (this: { usage: number }, ...args: unknown[]) {
+      const range = getMappedRange.apply(this, args);
+      if (this.usage & 1) new Float32Array(range).fill(7); // MAP_READ: what comes back
+      return range;
+    });
+    try {
+      const wrong = /a kernel that adds computed 7,7/;
+      await expect(createGpuBackend({ mode: 'webgpu' })).rejects.toThrow(wrong);
+      const backend = await createGpuBackend();
+      expect(backend.mode).toBe('webgl2');
+      expect(backend.report().notes[0]).toMatch(wrong);
+      await backend.dispose();
+    } finally {
+      Reflect.set(buffers, 'getMappedRange', getMappedRange);
+    }
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describeWithShared, sharedPath } from '@phiblocks/testing';
 import { encode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
+import { makeTransparentPng } from '../../test/transparent-png.ts';
 import { decodeImage } from './decode-image.ts';
 import { pngToRgb } from './png-to-rgb.ts';
 import { readImageSize } from './read-image-size.ts';
@@ -25,6 +26,13 @@ describeWithShared('decodeImage against Pillow', 'vision', () => {
       await expect(cut).rejects.toMatchObject({ code: expect.stringMatching(/^IM_(DECODE|FORMAT)$/) });
     }
   });
+});
+
+it('IM-07 colours under transparency are read as they are stored', async () => {
+  const { file, width, height, rgb } = makeTransparentPng();
+  const image = await decodeImage(file);
+  expect([image.width, image.height]).toEqual([width, height]);
+  expect([...image.data]).toEqual(rgb);
 });
 
 describe('pngToRgb', () => {

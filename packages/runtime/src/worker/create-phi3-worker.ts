@@ -3,6 +3,7 @@ import type { ChatMessage, DecodeOptions } from '@phiblocks/tokenizer';
 import type { ChosenBackendReport } from '../choose-backend.ts';
 import type { GenerateOptions, Generation } from '../generate.ts';
 import type { LoadProgress } from '../models/load-weights.ts';
+import type { ReadAttentionOptions } from '../read-attention.ts';
 import type { PrefillProgress } from '../sequence.ts';
 import type { SessionAdvanceOptions, SessionOptions } from '../session.ts';
 import type { SaveOptions } from '../session-file.ts';
@@ -52,6 +53,8 @@ export interface WorkerLanguageModel extends ModelDescription {
   /** As `LanguageModel.numImageTokens`. */
   numImageTokens(size: { readonly width: number; readonly height: number }): Promise<number>;
   fingerprint(): Promise<string>;
+  /** As `readAttention` for a model in process. */
+  readAttention(ids: ArrayLike<number>, options: ReadAttentionOptions): Promise<FloatTensor>;
   createSession(options?: SessionOptions): Promise<WorkerSession>;
   restoreSession(bytes: Uint8Array, options?: SessionOptions): Promise<WorkerSession>;
   /** As `LanguageModel.generate`: the worker works only as fast as it is read, leaving the loop stops it. */
@@ -168,6 +171,9 @@ function workerModel(connection: Connection, model: number, description: ModelDe
     tokens: (ids) => connection.call('tokens', [model, ids]).answer,
     numImageTokens: ({ width, height }) => connection.call('numImageTokens', [model, { width, height }]).answer,
     fingerprint: () => connection.call('fingerprint', [model]).answer,
+    readAttention(ids, { signal, ...sent }) {
+      return connection.call('readAttention', [model, plainIds(ids), sent], { signal }).answer;
+    },
     async createSession(options) {
       return workerSession(connection, self, await connection.call('createSession', [model, options]).answer);
     },

@@ -5,6 +5,7 @@ import type { NamedBlob } from '../browser/open-checkpoint-of-files.ts';
 import type { ChosenBackendReport } from '../choose-backend.ts';
 import type { GeneratedToken, GenerateOptions, GenerationEnd } from '../generate.ts';
 import type { LanguageModelOptions } from '../language-model.ts';
+import type { ReadAttentionOptions } from '../read-attention.ts';
 import type { AdvanceOptions } from '../sequence.ts';
 import type { SessionAdvanceOptions, SessionOptions } from '../session.ts';
 import type { SaveOptions } from '../session-file.ts';
@@ -91,6 +92,7 @@ export interface WorkerMethods {
   tokens: (model: number, ids: readonly number[]) => (string | undefined)[];
   numImageTokens: (model: number, size: { readonly width: number; readonly height: number }) => number;
   fingerprint: (model: number) => string;
+  readAttention: (model: number, ids: ArrayLike<number>, options: Sent<ReadAttentionOptions>) => FloatTensor;
   createSession: (model: number, options: SessionOptions | undefined) => OpenedSession;
   restoreSession: (model: number, bytes: Uint8Array, options: SessionOptions | undefined) => OpenedSession;
   disposeModel: (model: number) => undefined;

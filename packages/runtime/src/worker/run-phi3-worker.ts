@@ -6,6 +6,7 @@ import { openCheckpointOfFiles } from '../browser/open-checkpoint-of-files.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { Generation } from '../generate.ts';
 import { createLanguageModel, type LanguageModel } from '../language-model.ts';
+import { readAttention } from '../read-attention.ts';
 import type { Session } from '../session.ts';
 import { backendMemoryInBytes } from './backend-memory.ts';
 import { packError } from './error-transfer.ts';
@@ -133,6 +134,8 @@ export function runPhi3Worker(endpoint: MessageEndpoint = workerScope()): void {
     },
     numImageTokens: (_call, id, size) => modelOf(id).model.numImageTokens(size),
     fingerprint: (_call, id) => modelOf(id).model.fingerprint(),
+    readAttention: (call, id, ids, options) =>
+      readAttention(modelOf(id).model, ids, { ...options, signal: call.signal }),
     createSession: (call, id, options) => keepSession(call, id, modelOf(id).model.createSession(options)),
     async restoreSession(call, id, bytes, options) {
       return keepSession(call, id, await modelOf(id).model.restoreSession(bytes, options));
@@ -229,8 +232,9 @@ type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, 
 
 /** Arrays that were made for the page alone go there without a copy. */
 function transferOf(method: MethodName, value: unknown): ArrayBuffer[] {
-  if (method === 'save' && value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) return [value.buffer];
-  return [];
+  if (method !== 'save' && method !== 'readAttention') return [];
+  const data = typeof value === 'object' && value !== null && 'data' in value ? value.data : value;
+  return ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer ? [data.buffer] : [];
 }
 
 function openPlace(place: CheckpointPlace, signal: AbortSignal): Promise<Checkpoint> {

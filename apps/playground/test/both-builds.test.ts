@@ -1,0 +1,81 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { collect } from '@phiblocks/runtime';
+import { loadModel } from '@phiblocks/runtime/node';
+import { describeWithShared, sharedPath } from '@phiblocks/testing';
+import { createServer, type ViteDevServer } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  chat,
+  describeInBrowser,
+  loadNanoMini,
+  loadStories,
+  nanoMini,
+  stories,
+  switchBackend,
+  write,
+} from './browser-page.ts';
+
+// The page as Vite builds and minifies it, and as its development server gives it, do the same: kernels of gpu.js are read as
+// source when the program runs, and must survive a minifier. Texts are those of Node, to the letter.
+
+const backends = [
+  ['WebAssembly', 'wasm'],
+  ['WebGL2 (gpu.js)', 'webgl2'],
+  ['WebGPU (gpu.js)', 'webgpu'],
+] as const;
+
+describeInBrowser('built and from the development server', ({ open }) => {
+  let development: ViteDevServer;
+  beforeAll(async () => {
+    development = await createServer({
+      root: fileURLToPath(new URL('..', import.meta.url)),
+      logLevel: 'error',
+      server: { host: '127.0.0.1', port: 0 },
+    });
+    await development.listen();
+  }, 120_000);
+  afterAll(() => development?.close());
+
+  describe.each(['built', 'development'])('%s', (which) => {
+    const openPage = () => open(which === 'built' ? {} : { at: development.resolvedUrls!.local[0]! });
+
+    it.runIf(existsSync(nanoMini))('nano-mini answers on every backend as in Node', { timeout: 600_000 }, async () => {
+      const questions = ['What is 69 + 88?', 'Add 13 and 70.'];
+      const expected: string[] = [];
+      const model = await loadModel(nanoMini, { backend: 'reference' });
+      for (const content of questions) {
+        const messages = [{ role: 'user' as const, content }];
+        expected.push((await collect(model.generate({ messages, maxNewTokens: 128 }))).text);
+      }
+      await model.dispose();
+
+      const page = await openPage();
+      await loadNanoMini(page);
+      for (const [label, name] of backends) {
+        await switchBackend(page, label, name);
+        const answers: string[] = [];
+        for (const question of questions) {
+          answers.push(await chat(page, question));
+          console.log(`${which}, ${name}: ${await page.locator('#speed').textContent()}`);
+          await page.getByRole('button', { name: 'Clear' }).click();
+        }
+        expect(answers, name).toEqual(expected);
+      }
+    });
+
+    describeWithShared('the trained model', stories, () => {
+      it('writes its published text on every backend', { timeout: 900_000 }, async () => {
+        const published = JSON.parse(readFileSync(sharedPath(stories, 'case.json'), 'utf8'));
+        const page = await openPage();
+        await loadStories(page);
+        for (const [label, name] of backends) {
+          await switchBackend(page, label, name);
+          const text = await write(page, '', published.cases[0].greedy_ids.length);
+          expect(text, name).toBe(published.published_greedy_text_from_bos);
+          console.log(`${which}, ${name}: ${await page.locator('#speed').textContent()}`);
+        }
+      });
+    });
+  });
+});
