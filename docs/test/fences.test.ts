@@ -113,6 +113,7 @@ describe('how pages are read', () => {
   });
 
   it('what is printed unseen, or otherwise than the page says, is an error', async () => {
+    process.chdir(folder);
     const programOf = (text: string) => programsOf(fencesOf(text), true)[0]!;
     await expect(runProgram(programOf('```ts\nconsole.log(1);\n```\n'))).rejects.toThrow('does not say so');
     await expect(runProgram(programOf('```ts\nconsole.log(1);\n```\n```text\n2\n```\n'))).rejects.toThrow('prints\n1');

@@ -21,7 +21,7 @@ export function fencesOf(page: string): Fence[] {
   const fences: Fence[] = [];
   let endOfLast = -1;
   for (const match of page.matchAll(/^```(\w+)([^\n]*)\n(.*?)^```$/gms)) {
-    const [whole, language, words, code] = match as unknown as [string, string, string, string];
+    const [whole, language = '', words = '', code = ''] = match;
     const line = page.slice(0, match.index).split('\n').length;
     if (!['', 'no-run'].includes(words.trim())) throw new Error(`line ${line}: a fence may be no-run, not${words}`);
     const last = fences.at(-1);
