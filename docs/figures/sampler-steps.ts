@@ -105,20 +105,28 @@ export const exampleNextToken: NextToken = {
 };
 
 /**
- * The next token of a model behind a chat of one question, cut to the likeliest ones.
+ * The next token of a model in a chat of one question, cut to the likeliest ones.
  *
+ * @param answer - how the answer begins, as if the model had written it
  * @param count - tokens to keep, the likeliest first
  */
-export async function nextTokenOf(checkpoint: Checkpoint, question: string, count: number): Promise<NextToken> {
+export async function nextTokenOf(
+  checkpoint: Checkpoint,
+  question: string,
+  answer: string,
+  count: number,
+): Promise<NextToken> {
   const model = await createLanguageModel(checkpoint, { backend: 'reference' });
   const session = model.createSession();
   try {
-    const { data } = await session.advance(model.encodeChat([{ role: 'user', content: question }]));
+    const plain = { addSpecialTokens: false, parseSpecialTokens: false };
+    const begun = answer === '' ? [] : Array.from(model.tokenizer!.encode(answer, plain));
+    const { data } = await session.advance([...model.encodeChat([{ role: 'user', content: question }]), ...begun]);
     const ids = Array.from(data.keys())
       .sort((a, b) => data[b]! - data[a]!)
       .slice(0, count);
     return {
-      text: `${question} →`,
+      text: `${question} → ${answer} …`,
       tokens: ids.map((id) => model.tokenizer?.idToToken(id) ?? String(id)),
       logits: Float32Array.from(ids, (id) => data[id]!),
       history: { promptIds: [], generatedIds: [] },
