@@ -71,11 +71,12 @@ function apiPage(name: string, file: string): string {
   const pages = apiPagesOf(path);
   if (pages.length === 0) throw new Error(`${file}: api:${name} names a package that the API reference does not have`);
   if (member === undefined) return `/${pages[0]}`;
-  const found = pages.find((page) =>
-    [...readRepositoryFile(`docs/${page}`).matchAll(/^#{2,4} (\w+)/gm)].some(([, heading]) => heading === member),
-  );
-  if (found === undefined) throw new Error(`${file}: api:${name} names something that ${packageName} does not export`);
-  return `/${found}#${member.toLowerCase()}`;
+  const heading = new RegExp(`<a id="([\\w-]+)"></a>\\s+### ${member}(?:\\(\\))?\\n`);
+  for (const page of pages) {
+    const anchor = heading.exec(readRepositoryFile(`docs/${page}`))?.[1];
+    if (anchor !== undefined) return `/${page}#${anchor}`;
+  }
+  throw new Error(`${file}: api:${name} names something that ${packageName} does not export`);
 }
 
 /** The pages of a package: one, or an overview and one per entry. */
