@@ -16,6 +16,8 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 if ((await stage('install', pnpmCommand(['install']))) && (await stage('build', turboCommand(['build'])))) {
   await stage('typecheck', turboCommand(['typecheck']));
   await stage('lint', script('@biomejs/biome/bin/biome', 'check', '.'));
+  // Below a path, where an address that forgets it is found out. The tests of the site are among the others.
+  await stage('docs', turboCommand(['docs:build']), { DOCS_BASE: '/phiblocks/' });
   await runTests('test', 'tests.json', (args) => script('vitest/vitest.mjs', 'run', ...args));
   await runBrowserTests();
 }
@@ -23,8 +25,8 @@ console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped}
 process.exitCode = counts.failed === 0 && counts.passed > 0 ? 0 : 1;
 
 /** Runs one stage and says how it went; its output is shown only when it fails. */
-async function stage(name, command) {
-  const succeeded = await timed(name, command, { quiet: true });
+async function stage(name, command, env = {}) {
+  const succeeded = await timed(name, command, { quiet: true, env });
   if (!succeeded) counts.failed++;
   return succeeded;
 }

@@ -74,6 +74,26 @@ export function examplesOf(source: string): string[] {
 }
 
 async function runExample(code: string, scope: Record<string, unknown>, modules: ExampleModules): Promise<void> {
+  await runExampleCode(code, scope, (from) => {
+    const module = modules[from];
+    if (!module) throw new Error(`the example imports ${from}, which its test does not provide`);
+    return module;
+  });
+}
+
+/**
+ * Runs TypeScript as examples and Markdown pages have it: types are erased, lines `expression; // => value` are checks,
+ * imports are asked for by name.
+ *
+ * @param code - statements; `await` may stand anywhere
+ * @param scope - what the code sees without importing it
+ * @param importModule - the exports of a module
+ */
+export async function runExampleCode(
+  code: string,
+  scope: Record<string, unknown>,
+  importModule: (from: string) => Record<string, unknown> | Promise<Record<string, unknown>>,
+): Promise<void> {
   const checked = code
     .split('\n')
     .map((line) => {
@@ -87,18 +107,13 @@ async function runExample(code: string, scope: Record<string, unknown>, modules:
     })
     .join('\n')
     .replace(/^import \{([^}]*)\} from '([^']+)';/gm, (_, names: string, from: string) => {
-      return `const {${names.replace(/\btype \w+,?/g, '').replace(/ as /g, ': ')}} = __import('${from}');`;
+      return `const {${names.replace(/\btype \w+,?/g, '').replace(/ as /g, ': ')}} = await __import('${from}');`;
     });
   const { outputText } = ts.transpileModule(checked, {
     compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
   });
   const body = outputText.replace(/^export \{\};$/m, '');
   const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor as FunctionConstructor;
-  const importModule = (from: string): Record<string, unknown> => {
-    const module = modules[from];
-    if (!module) throw new Error(`the example imports ${from}, which its test does not provide`);
-    return module;
-  };
   const names = Object.keys(scope);
   const run = new AsyncFunction('__check', '__import', ...names, body);
   await run(check, importModule, ...names.map((name) => scope[name]));

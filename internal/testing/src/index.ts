@@ -1,5 +1,5 @@
 export { argmax } from './argmax.ts';
-export { type ExampleModules, examplesOf, testExamples, testMarkdown } from './examples.ts';
+export { type ExampleModules, examplesOf, runExampleCode, testExamples, testMarkdown } from './examples.ts';
 export { expectClose, type Tolerance } from './expect-close.ts';
 export { type ForgedGguf, type ForgedTensor, type ForgedValue, forgeGguf, ggml } from './forge-gguf.ts';
 export { loadGolden } from './golden.ts';

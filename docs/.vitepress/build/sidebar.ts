@@ -1,0 +1,86 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DefaultTheme } from 'vitepress';
+import { repositoryPages } from './repository-links.ts';
+
+const docs = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The order in which pages are best read; others follow by name. */
+const order = [
+  ...['rope', 'block-sparse-attention', 'grouped-query-attention', 'kv-cache', 'mixture-of-experts', 'quantization'],
+  ...['hd-transform', 'clip-and-projector', 'tokenizer', 'samplers'],
+  ...['first-generation', 'import-one-block', 'build-phi-3-mini'],
+];
+
+/** The pages of a folder with the titles they have. */
+function pagesOf(folder: string): DefaultTheme.SidebarItem[] {
+  if (!existsSync(resolve(docs, folder))) return [];
+  const names = readdirSync(resolve(docs, folder))
+    .filter((file) => file.endsWith('.md') && file !== 'index.md')
+    .map((file) => file.slice(0, -3));
+  const rank = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
+  return names
+    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+    .map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }));
+}
+
+/** The first heading of a page. */
+export function titleOf(file: string): string {
+  const heading = /^# (.+)$/m.exec(readFileSync(resolve(docs, file), 'utf8'))?.[1];
+  if (heading === undefined) throw new Error(`docs/${file} has no heading`);
+  return heading.replaceAll('`', '');
+}
+
+/** One entry per package of the API reference. */
+function apiPages(): DefaultTheme.SidebarItem[] {
+  const found: DefaultTheme.SidebarItem[] = [];
+  const visit = (folder: string): void => {
+    if (!existsSync(resolve(docs, folder))) return;
+    for (const entry of readdirSync(resolve(docs, folder), { withFileTypes: true })) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) visit(path);
+      else if (entry.name.endsWith('.md') && path !== 'api/index.md') {
+        const name = path.slice('api/'.length, -3).replace(/\/index$/, '');
+        found.push({ text: name, link: `/${path.replace(/(?:index)?\.md$/, '')}` });
+      }
+    }
+  };
+  visit('api');
+  return found.sort((a, b) => a.text!.localeCompare(b.text!));
+}
+
+/** The side bar of every page: the same everywhere, so that one always knows what there is. */
+export function sidebar(): DefaultTheme.SidebarItem[] {
+  const project = repositoryPages();
+  const readmes = (folder: string): DefaultTheme.SidebarItem[] =>
+    project
+      .filter(({ page }) => page.startsWith(`${folder}/`))
+      .map(({ page }) => ({ text: page.slice(folder.length + 1), link: `/project/${page}` }));
+  return [
+    { text: 'Building blocks', items: pagesOf('blocks') },
+    { text: 'Tutorials', items: pagesOf('tutorials') },
+    {
+      text: 'At hand',
+      items: [
+        { text: 'Which Phi-3 am I holding?', link: '/which-phi-3' },
+        { text: 'Playground', link: '/playground' },
+        { text: 'Benchmarks', link: '/benchmarks' },
+      ],
+    },
+    { text: 'Packages', collapsed: true, items: readmes('packages') },
+    { text: 'Programs', collapsed: true, items: readmes('apps') },
+    { text: 'API reference', collapsed: true, items: apiPages() },
+    {
+      text: 'Project',
+      collapsed: true,
+      items: [
+        { text: 'Overview', link: '/project/overview' },
+        { text: 'Documentation and decisions', link: '/README' },
+        { text: 'Contributing', link: '/project/contributing' },
+        { text: 'Writing pages of this site', link: '/CONTRIBUTING-site' },
+        { text: 'Security', link: '/project/security' },
+      ],
+    },
+  ];
+}
