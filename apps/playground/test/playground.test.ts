@@ -116,6 +116,24 @@ describeInBrowser('the playground', ({ open, complaints }) => {
       expect(complaints(page)).toEqual([]);
     });
 
+    it.each([
+      ['desktop', 1280, 900],
+      ['phone', 390, 844],
+    ] as const)('with everything shown nothing sticks out, on a %s', async (name, width, height) => {
+      const page = await open({ width, height });
+      await loadStories(page);
+      await write(page, 'Once upon a time', 60);
+      await page.getByRole('button', { name: 'Look' }).click();
+      await page.locator('.attended').first().waitFor();
+      await page.getByRole('button', { name: 'Run' }).click();
+      await page.getByText('Done.').waitFor({ timeout: 120_000 });
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+        await picture(page, `${name}-${colorScheme}-everything`);
+      }
+    });
+
     it("under script-src 'self' alone the reference backend works, and WebAssembly says what forbids it", async () => {
       const page = await open({ policy: 'no-wasm' });
       expect(await page.getByRole('radio', { name: 'Reference' }).isChecked()).toBe(true);
