@@ -221,6 +221,21 @@ describeInBrowser('the playground', ({ open, complaints }) => {
     expect(complaints(page).filter((complaint) => !complaint.includes('status of 404'))).toEqual([]);
   });
 
+  it.runIf(existsSync(nanoMini))('PF-19 refuses a model too large for the device, unless told not to', async () => {
+    const page = await open({
+      async prepare(fresh) {
+        await fresh.addInitScript(() =>
+          Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => 0.005 }),
+        );
+      },
+    });
+    await page.getByText('weights of up to 2.50 MB').waitFor();
+    await page.getByRole('button', { name: 'Load nano-mini' }).click();
+    await page.locator('#load-error').filter({ hasText: 'MEMORY_BUDGET' }).waitFor();
+    await page.getByLabel('Load models of any size').check();
+    await loadNanoMini(page);
+  });
+
   it.runIf(existsSync(nanoMini))(
     'PF-18 a page that is frozen in mid-answer goes on when it is looked at again',
     async () => {
