@@ -25,7 +25,7 @@ const backends = [
   ['WebGPU (gpu.js)', 'webgpu'],
 ] as const;
 
-describeInBrowser('built and from the development server', ({ open }) => {
+describeInBrowser('PF-15 built and from the development server', ({ open }) => {
   let development: ViteDevServer;
   beforeAll(async () => {
     development = await createServer({
