@@ -29,6 +29,8 @@ export default defineConfig(({ command }) => {
     base: './',
     // False where the workspace has no nano-mini yet; the page says so.
     define: { __NANO_MINI_URL__: JSON.stringify(nanoMiniUrl ?? false) },
+    // Else the development server answers for files that a checkpoint may leave out with the page itself.
+    appType: 'mpa',
     worker: { format: 'es' },
     // Found late, in a worker, it would make the development server load the page again.
     optimizeDeps: { include: ['gpu.js'] },

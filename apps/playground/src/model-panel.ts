@@ -3,6 +3,7 @@ import { isPhi3Error } from '@phiblocks/tensor';
 import { type BackendChoiceName, backendLabels, backendNames, whyUnavailable } from './backends.ts';
 import { byId, bytesInWords, make } from './dom.ts';
 import { showError } from './error-in-words.ts';
+import { memoryBudgetInBytes } from './memory-budget.ts';
 
 /** Told of a new model, and with undefined that there is none any more; `isSame` where it is the last one loaded again. */
 export type ModelListener = (model: WorkerLanguageModel | undefined, isSame: boolean) => void;
@@ -24,6 +25,10 @@ export function setUpModelPanel(onModel: ModelListener): ModelPanel {
   const status = byId('model-status', HTMLElement);
   const facts = byId('model-facts', HTMLElement);
   const warnings = byId('model-warnings', HTMLElement);
+  const anySize = byId('any-size', HTMLInputElement);
+  const budget = memoryBudgetInBytes();
+  byId('budget-note', HTMLElement).textContent =
+    `Otherwise weights of up to ${bytesInWords(budget)}: more may end the page on this device.`;
 
   let worker: Phi3Worker | undefined;
   let model: WorkerLanguageModel | undefined;
@@ -63,6 +68,7 @@ export function setUpModelPanel(onModel: ModelListener): ModelPanel {
       worker = started;
       const loaded = await started.loadModel(from, {
         backend,
+        ...(anySize.checked ? {} : { memoryBudgetInBytes: budget }),
         signal: own.signal,
         onProgress({ loadedBytes, totalBytes }) {
           progress.value = loadedBytes / totalBytes;

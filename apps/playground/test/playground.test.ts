@@ -22,10 +22,10 @@ import {
 
 describeInBrowser('the playground', ({ open, complaints }) => {
   describeWithShared('with the trained model stories260k-phi3', stories, () => {
-    it('loads dropped files, writes the published text, stops, switches the backend, shows what comes next', async () => {
+    it('PF-02 loads dropped files, on threads without blob: workers, writes the published text, stops, switches the backend, shows what comes next', async () => {
       const page = await open();
       await loadStories(page);
-      await expect(page.locator('#model-facts').textContent()).resolves.toContain('wasm');
+      expect(await page.locator('#model-facts').textContent()).toMatch(/wasm, .*, ([2-9]|\d\d) threads/);
       const published = JSON.parse(readFileSync(sharedPath(stories, 'case.json'), 'utf8'));
       const expected: string = published.published_greedy_text_from_bos;
       expect(expected.startsWith((await write(page, '', 40)).trimStart())).toBe(true);
@@ -56,13 +56,17 @@ describeInBrowser('the playground', ({ open, complaints }) => {
     it.each([
       ['WebGL2 (gpu.js)', 'webgl2'],
       ['WebGPU (gpu.js)', 'webgpu'],
-    ])('writes the same on %s under the strict policy', { timeout: 400_000 }, async (name, mode) => {
-      const page = await open();
-      await loadStories(page);
-      const onWasm = await write(page, 'Once upon a time', 4);
-      await switchBackend(page, name, mode);
-      expect(await write(page, 'Once upon a time', 4)).toBe(onWasm);
-    });
+    ])(
+      'PF-03, PF-17 writes the same on %s under the strict policy, without eval',
+      { timeout: 400_000 },
+      async (name, mode) => {
+        const page = await open();
+        await loadStories(page);
+        const onWasm = await write(page, 'Once upon a time', 4);
+        await switchBackend(page, name, mode);
+        expect(await write(page, 'Once upon a time', 4)).toBe(onWasm);
+      },
+    );
 
     it('shows what each token looks at, as Node computes it', async () => {
       const model = await loadModel(sharedPath(stories), { backend: 'reference' });
@@ -105,7 +109,7 @@ describeInBrowser('the playground', ({ open, complaints }) => {
       expect(complaints(page)).toEqual([]);
     });
 
-    it('is usable on a phone, dark, without threads', async () => {
+    it('PF-01 is usable on a phone, dark, without threads', async () => {
       const page = await open({ isolation: false, width: 390, height: 844, colorScheme: 'dark' });
       await loadStories(page);
       await write(page, 'Lily and Tom went to', 30);
@@ -116,7 +120,25 @@ describeInBrowser('the playground', ({ open, complaints }) => {
       expect(complaints(page)).toEqual([]);
     });
 
-    it("under script-src 'self' alone the reference backend works, and WebAssembly says what forbids it", async () => {
+    it.each([
+      ['desktop', 1280, 900],
+      ['phone', 390, 844],
+    ] as const)('with everything shown nothing sticks out, on a %s', async (name, width, height) => {
+      const page = await open({ width, height });
+      await loadStories(page);
+      await write(page, 'Once upon a time', 60);
+      await page.getByRole('button', { name: 'Look' }).click();
+      await page.locator('.attended').first().waitFor();
+      await page.getByRole('button', { name: 'Run' }).click();
+      await page.getByText('Done.').waitFor({ timeout: 120_000 });
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+        await picture(page, `${name}-${colorScheme}-everything`);
+      }
+    });
+
+    it("PF-04 under script-src 'self' alone the reference backend works, and WebAssembly says what forbids it", async () => {
       const page = await open({ policy: 'no-wasm' });
       expect(await page.getByRole('radio', { name: 'Reference' }).isChecked()).toBe(true);
       expect(await page.getByRole('radio', { name: 'WebAssembly' }).isDisabled()).toBe(true);
@@ -198,6 +220,47 @@ describeInBrowser('the playground', ({ open, complaints }) => {
     // Files that a checkpoint may have and this one has not are asked for.
     expect(complaints(page).filter((complaint) => !complaint.includes('status of 404'))).toEqual([]);
   });
+
+  it.runIf(existsSync(nanoMini))('PF-19 refuses a model too large for the device, unless told not to', async () => {
+    const page = await open({
+      async prepare(fresh) {
+        await fresh.addInitScript(() =>
+          Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => 0.005 }),
+        );
+      },
+    });
+    await page.getByText('weights of up to 2.50 MB').waitFor();
+    await page.getByRole('button', { name: 'Load nano-mini' }).click();
+    await page.locator('#load-error').filter({ hasText: 'MEMORY_BUDGET' }).waitFor();
+    await page.getByLabel('Load models of any size').check();
+    await loadNanoMini(page);
+  });
+
+  it.runIf(existsSync(nanoMini))(
+    'PF-18 a page that is frozen in mid-answer goes on when it is looked at again',
+    async () => {
+      const page = await open();
+      await loadNanoMini(page);
+      const question = 'Add 13 and 70.';
+      const expected = await chat(page, question);
+      await page.getByRole('button', { name: 'Clear' }).click();
+      const session = await page.context().newCDPSession(page);
+      await page.getByLabel('Your message').fill(question);
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText(/^\d+ tokens, .* per second$/).waitFor();
+      // What a browser does to a tab behind others, sooner or later.
+      await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+      await session.send('Page.setWebLifecycleState', { state: 'active' });
+      await page.getByText(/, behind \d+ of the prompt/).waitFor();
+      expect(await page.locator('.written').last().textContent()).toBe(expected);
+      // Left, and gone back to: the page stands as it was or anew, and works.
+      await page.goto('about:blank');
+      await page.goBack();
+      await page.getByRole('radio', { name: 'Reference' }).waitFor();
+      if (await page.locator('#model-facts').isHidden()) await loadNanoMini(page);
+      expect(await chat(page, question)).toContain('83');
+    },
+  );
 
   it.runIf(!existsSync(nanoMini))('says that nano-mini is not there', async () => {
     const page = await open();

@@ -31,10 +31,23 @@ describe('Heap', () => {
     );
   });
 
-  it('reports what does not fit as OOM and stays usable', () => {
+  it('PF-13 reports what does not fit as OOM and stays usable', () => {
     const heap = new Heap(new WebAssembly.Memory({ initial: 1, maximum: 2 }), 0);
     expect(() => heap.allocate(2 ** 33)).toThrow(/^OOM .*4 GB/);
     expect(() => heap.allocate(200_000)).toThrow(/^OOM/);
     expect(heap.allocate(1000)).toBe(0);
+  });
+
+  it('PF-13 grows in smaller steps where the engine gives little', () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 200 });
+    const grow = memory.grow.bind(memory);
+    memory.grow = (pages) => {
+      if (pages > 4) throw new RangeError('no memory');
+      return grow(pages);
+    };
+    const heap = new Heap(memory, 0);
+    expect(heap.allocate(100_000)).toBe(0);
+    expect(() => heap.allocate(1_000_000)).toThrow(/^OOM .*gives no more/);
+    expect(heap.allocate(100_000)).toBeGreaterThan(0);
   });
 });

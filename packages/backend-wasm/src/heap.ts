@@ -83,21 +83,30 @@ export class Heap {
     const missing = size - (reachesEnd ? this.#end - this.#starts[last]! : 0);
     const havePages = this.#end / pageSize;
     const neededPages = Math.ceil(missing / pageSize);
-    const pages = Math.min(Math.max(neededPages, leastGrowth / pageSize), this.#mostPages - havePages);
+    let pages = Math.min(Math.max(neededPages, leastGrowth / pageSize), this.#mostPages - havePages);
     if (pages < neededPages)
       throw outOfMemory(
         size,
         `a memory holds ${(this.#mostPages * pageSize) / 2 ** 30} GB here; the option \`memories\` gives weights more than one`,
       );
-    try {
-      this.#memory.grow(pages);
-    } catch (cause) {
-      throw outOfMemory(size, 'the engine gives no more memory', cause);
+    if (!this.#tryToGrow(pages)) {
+      // Where memory is short, a phone may still give what is needed now.
+      pages = neededPages;
+      if (!this.#tryToGrow(pages)) throw outOfMemory(size, 'the engine gives no more memory');
     }
     const start = this.#end;
     this.#end += pages * pageSize;
     this.#release(start, this.#end);
     return this.#starts.length - 1;
+  }
+
+  #tryToGrow(pages: number): boolean {
+    try {
+      this.#memory.grow(pages);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Adds a free piece and joins it with its neighbours. */
@@ -126,12 +135,11 @@ export class Heap {
   }
 }
 
-function outOfMemory(size: number, reason: string, cause?: unknown): Phi3Error {
+function outOfMemory(size: number, reason: string): Phi3Error {
   return new Phi3Error({
     code: 'OOM',
     function: 'createWasmBackend',
     expected: `${size} more bytes`,
     hint: `${reason[0]!.toUpperCase()}${reason.slice(1)}`,
-    cause,
   });
 }

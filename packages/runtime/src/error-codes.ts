@@ -18,6 +18,7 @@ export const runtimeErrorCodes = {
   IM_DECODER_MISSING: 'There is nothing here that decodes image files.',
   IM_FILE_TOO_LARGE: 'An image file is larger than any picture that is read.',
   IM_FORMAT: 'A file is neither PNG nor JPEG, whatever it is called.',
+  MEMORY_BUDGET: 'The weights are larger than the memory that was allowed for them; nothing was read.',
   MODEL_TENSOR_MISSING: 'The checkpoint lacks tensors that its configuration calls for.',
   MODEL_TENSOR_SHAPE: 'A tensor has another shape than the configuration implies.',
   PROMPT_EMPTY: 'There is no token to start from.',

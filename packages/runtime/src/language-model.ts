@@ -11,6 +11,7 @@ import type { RgbImage } from '@phiblocks/vision';
 import type { GenerationConfig, ModelConfig } from '@phiblocks/weights';
 import type { Checkpoint } from './checkpoint.ts';
 import { type BackendChoice, type ChosenBackendReport, chooseBackend } from './choose-backend.ts';
+import { expectWithinBudget } from './expect-within-budget.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import type { GenerateOptions, Generation } from './generate.ts';
 import { encodeImagePrompt } from './images/encode-image-prompt.ts';
@@ -39,6 +40,8 @@ export interface LanguageModelOptions
   readonly chatTemplate?: ChatTemplateName | undefined;
   /** What makes RGB bytes of image files. Default: the browser; in `@phiblocks/runtime/node` its `decodeImage`. */
   readonly decodeImage?: ImageDecoder | undefined;
+  /** Refuse a model whose stored weights are larger, before any is read: `MEMORY_BUDGET`. Default: none is refused. */
+  readonly memoryBudgetInBytes?: number | undefined;
 }
 
 /** A network with its tokenizer: text in, text out. */
@@ -94,7 +97,7 @@ export interface LanguageModel {
 /**
  * Loads a model from an opened checkpoint. The class is picked by `model_type`.
  *
- * @throws Phi3Error `MODEL_TENSOR_MISSING`, `MODEL_TENSOR_SHAPE`; `OPTION_UNKNOWN`; the signal's reason when it aborts
+ * @throws Phi3Error `MODEL_TENSOR_MISSING`, `MODEL_TENSOR_SHAPE`; `MEMORY_BUDGET`; `OPTION_UNKNOWN`; the signal's reason when it aborts
  */
 export async function createLanguageModel(
   checkpoint: Checkpoint,
@@ -110,17 +113,25 @@ export async function createLanguageModel(
     'expertCacheInBytes',
     'numCrops',
     'decodeImage',
+    'memoryBudgetInBytes',
     'onProgress',
     'signal',
   ]);
-  const { backend, threads, backendOptions, chatTemplate: givenTemplate, decodeImage, ...networkOptions } = options;
+  const {
+    backend,
+    threads,
+    backendOptions,
+    chatTemplate: givenTemplate,
+    decodeImage,
+    memoryBudgetInBytes,
+    ...networkOptions
+  } = options;
   const { config, tokenizer, generationConfig } = checkpoint;
   const chatTemplate = givenTemplate ?? checkpoint.chatTemplate;
   const { expertsOnDemand, expertCacheInBytes } = options;
-  const chosen = await chooseBackend(
-    { backend, threads, backendOptions },
-    { checkpoint, expertsOnDemand, expertCacheInBytes },
-  );
+  const planned = { checkpoint, expertsOnDemand, expertCacheInBytes };
+  expectWithinBudget(planned, memoryBudgetInBytes);
+  const chosen = await chooseBackend({ backend, threads, backendOptions }, planned);
   let network: CausalLanguageModel;
   try {
     network = await createNetwork(checkpoint, chosen.backend, networkOptions);

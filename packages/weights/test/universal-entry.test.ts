@@ -18,7 +18,7 @@ const entry = (name: string) => importsOf(fileURLToPath(new URL(`../src/${name}`
 const outside = (files: Map<string, string[]>) =>
   new Set([...files.values()].flat().filter((name) => !name.startsWith('.')));
 
-it('the universal entry imports nothing of Node, only the tensor package', () => {
+it('PF-20 the universal entry imports nothing of Node, only the tensor package', () => {
   expect([...outside(entry('index.ts'))]).toEqual(['@phiblocks/tensor']);
 });
 

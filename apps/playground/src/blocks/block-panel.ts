@@ -51,9 +51,10 @@ export function setUpBlockPanel(): void {
 }
 
 function rowOf(result: BlockResult, reference: Float32Array | undefined): HTMLTableRowElement {
-  const label = backendLabels[result.backend];
-  if ('failure' in result) return row(label, '–', '–', `Not available: ${result.failure}`);
+  const name = make('td', backendLabels[result.backend]);
+  name.append(make('small', 'failure' in result ? `Not available: ${result.failure}` : result.acceleration, 'note'));
+  if ('failure' in result) return row(name, '–', '–');
   const difference = reference ? largestDifference(result.values, reference) : Number.NaN;
   const shown = result.backend === 'reference' ? 'the judge' : difference === 0 ? '0' : difference.toExponential(2);
-  return row(label, shown, `${result.elapsedMs.toFixed(1)} ms`, result.acceleration);
+  return row(name, shown, `${result.elapsedMs.toFixed(1)} ms`);
 }

@@ -3,7 +3,7 @@ import { createGpuBackend } from '../../src/index.ts';
 
 // Chromium started without the flag that gives WebGPU an adapter.
 
-it('WebGPU cannot be insisted on, and the error says why', async () => {
+it('PF-09 WebGPU cannot be insisted on, and the error says why', async () => {
   await expect(createGpuBackend({ mode: 'webgpu' })).rejects.toThrow(/^GPU_MODE_UNAVAILABLE.*(adapter|WebGPU)/);
 });
 

@@ -6,7 +6,7 @@ import { runEveryOperation } from './run-every-operation.ts';
 
 type Run = typeof runEveryOperation;
 
-describe('a minified production build', () => {
+describe('PF-15 a minified production build', () => {
   let built: Run;
   beforeAll(async () => {
     const module = await importProductionBuild('packages/backend-gpu/test/browser/run-every-operation.ts');

@@ -4,7 +4,7 @@ import { createWasmBackend, type WasmBackend } from '../../dist/index.js';
 
 // A host that cannot set the isolation headers: no shared memory, hence one thread, and the report says why.
 
-it('two threads become one, and the report says why', async () => {
+it('PF-01 two threads become one, and the report says why', async () => {
   expect(crossOriginIsolated).toBe(false);
   const backend = await createWasmBackend({ threads: 2 });
   expect(backend.report().threads).toBe(1);

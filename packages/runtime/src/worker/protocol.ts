@@ -27,7 +27,14 @@ export type CheckpointPlace =
 /** Options of {@link LanguageModelOptions} that a message can carry. Default backend: `auto`. */
 export type WorkerModelOptions = Pick<
   LanguageModelOptions,
-  'threads' | 'chatTemplate' | 'numCrops' | 'expertsOnDemand' | 'expertCacheInBytes' | 'onProgress' | 'signal'
+  | 'threads'
+  | 'chatTemplate'
+  | 'numCrops'
+  | 'expertsOnDemand'
+  | 'expertCacheInBytes'
+  | 'memoryBudgetInBytes'
+  | 'onProgress'
+  | 'signal'
 > & {
   /** By name only: a backend is a value that cannot leave its thread. */
   readonly backend?: Extract<LanguageModelOptions['backend'], string> | undefined;
