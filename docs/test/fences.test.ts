@@ -50,6 +50,14 @@ describe('code fences', () => {
     expect([...withCode].filter((path) => path.startsWith('docs/tutorials/')).length).toBeGreaterThan(0);
   });
 
+  it('code is spelled ts and stands at the margin, so that none is passed over', () => {
+    for (const path of markdownFiles('')) {
+      const text = readFileSync(join(repository, path), 'utf8');
+      expect(text, path).not.toMatch(/^[ \t]+```(?:ts|sh)/m);
+      expect(text, path).not.toMatch(/^```(?:typescript|javascript|js|tsx|mts|shell|bash)\b/m);
+    }
+  });
+
   it('every ts fence compiles, strictly', () => {
     const sources = new Map(programs.map((program) => [program.name, sourceOf(program)]));
     const wrong = [...compilePrograms(sources)].flatMap(([name, messages]) =>
