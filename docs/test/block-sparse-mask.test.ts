@@ -79,30 +79,23 @@ describe('the cost', () => {
 
 describeWithShared('masks of the published code', 'goldens/block-blocksparse-mask-a', () => {
   const golden = loadGolden('block-blocksparse-mask-a');
-  interface Run {
-    name: string;
-    heads: number;
-    block_size: number;
-    num_local_blocks: number;
-    vert_stride: number;
-    homo_head: boolean;
-    length: number;
-  }
-  const runs = golden.description.runs as unknown[] as Run[];
+  const runs = golden.description.runs!.map((run) => ({
+    name: run.name,
+    settings: {
+      blockSize: run.block_size as number,
+      numLocalBlocks: run.num_local_blocks as number,
+      verticalStride: run.vert_stride as number,
+      numHeads: run.heads as number,
+      homoHeadPattern: run.homo_head as boolean,
+      length: run.length as number,
+    },
+  }));
 
   it.each(runs.filter(({ name }) => golden.tensors.has(`${name}/block_mask`)))(
     'are the recorded ones: $name',
-    (run) => {
-      const mask = golden.tensor(`${run.name}/block_mask`);
+    ({ name, settings: one }) => {
+      const mask = golden.tensor(`${name}/block_mask`);
       const [numHeads, numBlocks] = mask.shape as [number, number, number];
-      const one = {
-        blockSize: run.block_size,
-        numLocalBlocks: run.num_local_blocks,
-        verticalStride: run.vert_stride,
-        numHeads,
-        homoHeadPattern: run.homo_head,
-        length: run.length,
-      };
       for (let head = 0; head < numHeads; head++) {
         const seen = maskCells(one, { head }).map((row) =>
           row.map((kind) => (kind === 'local' || kind === 'vertical' ? 1 : 0)),

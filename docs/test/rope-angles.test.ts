@@ -53,7 +53,7 @@ describe('rope angles', () => {
 
 describeWithShared('rope angles of the published factors', 'goldens/block-rope-mini128k-a', () => {
   const golden = loadGolden('block-rope-mini128k-a');
-  const runs = golden.description.runs as unknown[] as { name: string; branch: 'short' | 'long' }[];
+  const runs = golden.description.runs!.map(({ name, branch }) => ({ name, branch: branch as 'short' | 'long' }));
 
   it.each(runs)('are the recorded ones: $name', ({ name, branch }) => {
     const { config } = memberOf('phi-3-mini-128k-instruct');

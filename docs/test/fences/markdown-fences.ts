@@ -40,17 +40,28 @@ export function fencesOf(page: string): Fence[] {
  * Whether a text is what a page says that its code prints. In the page `…` stands for anything within a line: a time, a path.
  */
 export function isPrinted(actual: string, expected: string): boolean {
-  const lines = (text: string): string[] => text.replace(/\n+$/, '').split('\n');
-  const [got, wanted] = [lines(actual), lines(expected)];
-  return (
-    got.length === wanted.length &&
-    wanted.every((line, index) => {
-      const pattern = line
-        .trimEnd()
-        .split('…')
-        .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-        .join('.*');
-      return new RegExp(`^${pattern}$`).test(got[index]!.trimEnd());
-    })
-  );
+  const [got, wanted] = [linesOf(actual), linesOf(expected)];
+  return got.length === wanted.length && wanted.every((line, index) => isLine(got[index]!, line));
+}
+
+/** What a page should say instead: what was printed, but for lines that are right as they are, with their `…`. */
+export function corrected(actual: string, expected: string): string {
+  const wanted = linesOf(expected);
+  const lines = linesOf(actual).map((got) => wanted.find((line) => isLine(got, line)) ?? got);
+  return `${lines.join('\n')}\n`;
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .replace(/\n+$/, '')
+    .split('\n')
+    .map((line) => line.trimEnd());
+}
+
+function isLine(got: string, wanted: string): boolean {
+  const pattern = wanted
+    .split('…')
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.*');
+  return new RegExp(`^${pattern}$`).test(got);
 }

@@ -7,7 +7,14 @@ import { runShell } from './run-shell.ts';
  * Runs a program in the current folder: every `// => value` is compared, and what each fence prints with the `text` fence
  * behind it. A `ts` fence that prints and has none is an error, so that no output stays unseen.
  */
-export async function runProgram({ fences }: PageProgram): Promise<void> {
+export async function runProgram(program: PageProgram): Promise<void> {
+  const printed = await outputsOf(program);
+  const wrong = program.fences.flatMap((fence, index) => misprintOf(fence, printed[index]!) ?? []);
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+}
+
+/** Runs a program in the current folder and gives what each of its fences prints. */
+export async function outputsOf({ fences }: PageProgram): Promise<string[]> {
   const printed = fences.map(() => '');
   let current = 0;
   const write = (text: string): boolean => {
@@ -37,8 +44,7 @@ export async function runProgram({ fences }: PageProgram): Promise<void> {
     const { line } = fences[current]!;
     throw new Error(`the fence on line ${line}: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
-  const wrong = fences.flatMap((fence, index) => misprintOf(fence, printed[index]!) ?? []);
-  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return printed;
 }
 
 /** What is to be said about the output of a fence; undefined where the page has it right. */
