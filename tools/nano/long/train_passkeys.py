@@ -1,6 +1,6 @@
 """The two trainings on pass keys, before and after the search of factors.
 
-    /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini-text becomes nano-mini-short
+    /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
 
 `short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
@@ -94,12 +94,13 @@ if __name__ == '__main__':
     parser.add_argument('stage', choices=['short', 'long'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini-text, or nano-mini-short')
+    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
     parser.add_argument('--steps', type=int, help='default: 500 short ones, 200 long ones')
     arguments = parser.parse_args()
     if arguments.stage == 'short':
-        train('nano-mini-short', arguments.base or OUT / 'nano-mini-text', [1.0] * NUM_PAIRS, arguments.seed, arguments.threads,
-              arguments.steps or 500, OUT / 'nano-mini-short')
+        base = arguments.base or FOLDER.parents[2] / 'packages/nano/models/nano-mini'
+        train('nano-mini-short', base, [1.0] * NUM_PAIRS, arguments.seed, arguments.threads, arguments.steps or 500,
+              OUT / 'nano-mini-short')
     else:
         factors = json.loads((FOLDER / 'factor-search.json').read_text())['factors']
         train('nano-mini-long', arguments.base or OUT / 'nano-mini-short', factors, arguments.seed, arguments.threads,
