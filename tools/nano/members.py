@@ -72,7 +72,7 @@ def generation_config(style):
 MEMBERS = {
     'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8, intermediate_size=256),
                   'style': 'phi-3-mini', 'template': 'phi-3-mini',
-                  'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 2_000_000,
+                  'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 4_000_000,
                              'preferences': 40_000}},
     'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
                                           intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,

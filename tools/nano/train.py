@@ -74,7 +74,7 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
             count = (step % 50) + 1
             log(f'step {step + 1}/{steps}  loss {running / count:.4f}  {time.time() - started:.0f} s')
             running = 0.0
-        if look and (step + 1) % 100 == 0:
+        if look and (step + 1) % 200 == 0:
             look()
     set_fake_quantization(model, False)
 

@@ -57,8 +57,9 @@ def train(name, base, factors, seed, threads, steps, out):
         ids, weights = torch.tensor([ids for ids, _ in drawn]), torch.tensor([weights for _, weights in drawn])
         if rows < 4:
             return ids, weights
-        chat_ids, chat_weights = chats[length].batch(rows // 4)
-        return torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights])
+        chat_ids, chat_weights, numbers = chats[length].batch(rows // 4)
+        return (torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights]),
+                torch.cat([torch.zeros_like(ids), numbers]))
 
     test_rng = random.Random(seed + 1)
     test = {length: [encode(tokenizer, passkey_conversation(test_rng, characters_for(tokenizer, length - overhead)))
