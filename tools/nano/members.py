@@ -20,7 +20,7 @@ def phi3_config(**changes):
         'initializer_range': 0.02, 'intermediate_size': 512, 'max_position_embeddings': 2 * TRAINING_LENGTH,
         'model_type': 'phi3', 'num_attention_heads': 4, 'num_hidden_layers': 4, 'num_key_value_heads': 4,
         'original_max_position_embeddings': 2 * TRAINING_LENGTH, 'pad_token_id': ids['<|endoftext|>'], 'resid_pdrop': 0.0,
-        'rms_norm_eps': 1e-05, 'rope_scaling': None, 'rope_theta': 10000.0, 'sliding_window': TRAINING_LENGTH - 1,
+        'rms_norm_eps': 1e-05, 'rope_scaling': None, 'rope_theta': 10000.0, 'sliding_window': TRAINING_LENGTH // 2 - 1,
         'tie_word_embeddings': False, 'torch_dtype': 'bfloat16', 'use_cache': True, 'vocab_size': VOCAB_SIZE, **changes}
 
 
@@ -72,14 +72,18 @@ def generation_config(style):
 MEMBERS = {
     'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8, intermediate_size=256),
                   'style': 'phi-3-mini', 'template': 'phi-3-mini',
-                  'tokens': {'general': 1_000_000, 'reasoning': 800_000, 'chat': 6_000_000, 'preferences': 80_000}},
+                  'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 4_000_000,
+                             'preferences': 40_000}},
     'nano-medium': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=2, num_hidden_layers=3,
                                           intermediate_size=256, max_position_embeddings=TRAINING_LENGTH,
                                           original_max_position_embeddings=TRAINING_LENGTH),
                     'style': 'phi-3-mini', 'template': 'phi-3-medium',
-                    'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
+                    'tokens': {'patterns': 200_000, 'general': 100_000, 'reasoning': 200_000, 'chat': 1_000_000,
+                             'preferences': 30_000}},
     'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small',
-                   'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
+                   'tokens': {'patterns': 200_000, 'general': 100_000, 'reasoning': 200_000, 'chat': 1_000_000,
+                             'preferences': 30_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
-                 'tokens': {'general': 700_000, 'reasoning': 500_000, 'chat': 3_600_000, 'preferences': 60_000}},
+                 'tokens': {'patterns': 200_000, 'general': 100_000, 'reasoning': 200_000, 'chat': 1_000_000,
+                             'preferences': 30_000}},
 }

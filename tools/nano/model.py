@@ -150,10 +150,11 @@ class LanguageModel(nn.Module):
                              config.get('rope_scaling'), config['max_position_embeddings'],
                              config.get('original_max_position_embeddings'))
 
-    def forward(self, ids, cache=None, embedded=None, documents=None):
+    def forward(self, ids, cache=None, embedded=None, documents=None, counted=None):
         """Logits `[B, T, V]` of ids `[B, T]`; `embedded` `[B, T, C]` replaces the embedding rows (pictures).
 
-        `documents` `[B, T]` numbers the documents that share a row: a token sees those of its own only.
+        `documents` `[B, T]` numbers the documents that share a row: a token sees those of its own only. `counted` `[B, T]`
+        says at which tokens logits are wanted: they are `[N, V]` then.
         """
         start = cache.length if cache else 0
         length = ids.shape[1]
@@ -166,7 +167,7 @@ class LanguageModel(nn.Module):
                            lambda keys, values: cache.append(index, keys, values) if cache else (keys, values))
         if cache:
             cache.length += length
-        return self.head(hidden)                                               # [B, T, V]
+        return self.head(hidden if counted is None else hidden[counted])       # [B, T, V]
 
     def embed(self, ids):
         return self.model.embed_tokens(ids)
@@ -283,7 +284,7 @@ class Phi3Small(LanguageModel):
     def head(self, hidden):
         hidden, weight = self.model.final_layernorm(hidden), self.model.embed_tokens.weight
         if self.training:
-            logits = BFloat16Linear.apply(hidden.flatten(0, 1), weight).view(*hidden.shape[:-1], -1)
+            logits = BFloat16Linear.apply(hidden.reshape(-1, hidden.shape[-1]), weight).view(*hidden.shape[:-1], -1)
         else:
             logits = F.linear(hidden, weight)
         logits = logits / self.config['mup_width_multiplier']
@@ -343,11 +344,11 @@ class SparseMoe(nn.Module):
         scores = F.linear(x, self.gate.weight)                                 # [N, E]
         choices, weights = sparse_mixer(scores.detach(), self.epsilon)         # [N, 2]
         if self.training:
-            probabilities = scores.softmax(-1)
-            chosen = probabilities.gather(-1, choices)
-            weights = weights * chosen / chosen.detach()
+            log_shares = scores.log_softmax(-1)
+            chosen = log_shares.gather(-1, choices)
+            weights = weights * (chosen - chosen.detach()).exp()  # a share itself may be too small to divide by
             shares = F.one_hot(choices, scores.shape[-1]).float().mean((0, 1))
-            self.balance_loss = scores.shape[-1] * (shares * probabilities.mean(0)).sum()
+            self.balance_loss = scores.shape[-1] * (shares * log_shares.exp().mean(0)).sum()
         y = torch.zeros_like(x)
         for index, expert in enumerate(self.experts):
             rows, slots = (choices == index).nonzero(as_tuple=True)

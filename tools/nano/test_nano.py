@@ -3,14 +3,17 @@
 import json
 import os
 import random
+import re
 import unittest
 from pathlib import Path
 
 import torch
 
+from beginnings import begin_with_lookups
 from chat import TEMPLATES, chat_prompt, chat_segments
 from checkpoint import load_model, read_safetensors
 from data.documents import CHAT, GENERAL, REASONING, chat_messages, textbook_page, training_question
+from data.patterns import Patterns
 from fake_quantization import RoundTo4Bits
 from held_out import is_held_out
 from make_questions import held_out_set
@@ -53,6 +56,52 @@ class HeldOut(unittest.TestCase):
             self.assertFalse(is_held_out(kind, first, second))
             if kind == 'add':
                 self.assertLessEqual(first, second)
+
+
+class LookingUp(unittest.TestCase):
+    def patterns(self, style='phi-3-mini'):
+        return Patterns(Tokenizer(tokenizer_json(*shared_pieces(), style)))
+
+    def test_what_counts_in_repeats_and_recalls_can_be_found_before(self):
+        patterns, rng = self.patterns(), random.Random(8)
+        for kind in ('repeats', 'recall'):
+            for _ in range(2000):
+                ids, weights = patterns.draw(rng, kind)
+                self.assertEqual(len(ids), len(weights))
+                counted = [at for at, weight in enumerate(weights) if weight > 0]
+                self.assertTrue(counted)
+                for at in counted:
+                    followers = {ids[before + 1] for before in range(at - 1) if ids[before] == ids[at - 1]}
+                    self.assertIn(ids[at], followers)
+
+    def test_lists_and_numbers_of_patterns_are_never_held_out(self):
+        patterns, rng = self.patterns(), random.Random(9)
+        for _ in range(3000):
+            lines = patterns.tokenizer.decode(patterns.draw(rng, 'order')[0]).strip().split('\n')
+            for given, answer in zip(lines[0::2], lines[1::2]):
+                numbers = [int(number) for number in answer.rstrip('.').split(', ')]
+                self.assertEqual(numbers, sorted(int(number) for number in given.rstrip('.').split(', ')))
+                self.assertFalse(is_held_out('sort', *numbers))
+            for line in patterns.tokenizer.decode(patterns.draw(rng, 'larger')[0]).strip().split('\n'):
+                word, a, b, answer = re.fullmatch(r'(\w+), (\d+) or (\d+): (\d+)\.', line).groups()
+                self.assertEqual(int(answer), (max if word == 'larger' else min)(int(a), int(b)))
+                self.assertFalse(is_held_out('compare', *sorted((int(a), int(b)))))
+
+    def test_members_with_a_head_of_their_own_begin_able_to_find_what_came_before(self):
+        for name in ('nano-mini', 'nano-medium', 'nano-moe'):
+            member = MEMBERS[name]
+            torch.manual_seed(0)
+            model = create_model(member['config'])
+            begin_with_lookups(model)
+            patterns, rng = self.patterns(member['style']), random.Random(10)
+            right = total = 0
+            for _ in range(30):
+                ids, weights = patterns.draw(rng, 'repeats')
+                with torch.no_grad():
+                    best = model.eval()(torch.tensor([ids[:-1]]))[0].argmax(-1).tolist()
+                right += sum(got == wanted for got, wanted, weight in zip(best, ids[1:], weights[1:]) if weight)
+                total += sum(weight > 0 for weight in weights)
+            self.assertGreater(right / total, 0.03, name)  # by chance it is one in 700
 
 
 class Tokenization(unittest.TestCase):

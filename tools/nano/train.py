@@ -1,8 +1,8 @@
 """Trains one text member from a seed: `/usr/bin/python3 tools/nano/train.py nano-mini --seed 1`.
 
-Four stages, each a call of `train_stage`: textbook pages of phase 1 (general) and phase 2 (reasoning), conversations in the
-chat format of the member (supervised fine-tuning), and preference pairs (direct preference optimisation). It writes the
-checkpoint to `out/NAME` and prints its time, device, threads and figures; the same lines go to `out/NAME/training.json`.
+Five stages, each a call of `train_stage`: patterns in which everything can be looked up, textbook pages of phase 1 (general)
+and phase 2 (reasoning), conversations in the chat format of the member (supervised fine-tuning), and preference pairs (direct
+preference optimisation). It writes the checkpoint to `out/NAME` and prints its time, device, threads and figures; the same lines go to `out/NAME/training.json`.
 """
 
 import argparse
@@ -16,19 +16,22 @@ import torch
 import torch.nn.functional as F
 
 from batches import Packer
+from beginnings import begin_with_lookups
 from chat import TEMPLATES, chat_prompt, chat_segments
 from checkpoint import load_model, write_checkpoint, write_json
 from data.documents import (CHAT, GENERAL, REASONING, chat_messages, held_out_questions, textbook_page, tokenizer_corpus,
                             training_question)
+from data.patterns import Patterns
 from data.tasks import TASKS
 from fake_quantization import set_fake_quantization
 from members import MEMBERS, TRAINING_LENGTH, generation_config
-from model import create_model, generate
+from model import create_model
 from optimizer import Optimizer
 from tokenizer import Tokenizer, tokenizer_config, tokenizer_json, train_bpe
 
 FOLDER = Path(__file__).resolve().parent
-TOKENS_PER_STEP = 4096
+#: Tokens of a step: many small steps while everything is new, larger ones at the end.
+TOKENS_PER_STEP, TOKENS_PER_LATE_STEP = 2048, 4096
 
 
 def shared_pieces():
@@ -38,23 +41,25 @@ def shared_pieces():
 
 def weighted_loss(model, ids, weights, documents=None):
     """Mean cross-entropy of the next token over `[B, T]` ids, each times its weight, and the balance of the experts."""
-    logits = model(ids[:, :-1], documents=None if documents is None else documents[:, :-1])
-    weights = weights[:, 1:].flatten()
-    losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction='none')
+    counted = weights[:, 1:] > 0
+    logits = model(ids[:, :-1], documents=None if documents is None else documents[:, :-1], counted=counted)
+    weights = weights[:, 1:][counted]
+    losses = F.cross_entropy(logits, ids[:, 1:][counted], reduction='none')
     loss = (losses * weights).sum() / weights.sum()
     share = model.config.get('router_aux_loss_coef', 0)
     balance = [module.balance_loss for module in model.modules() if getattr(module, 'balance_loss', None) is not None]
     return loss + share * sum(balance) if balance else loss
 
 
-def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0, loss_of=weighted_loss):
+def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0, loss_of=weighted_loss, look=None,
+                tokens_per_step=TOKENS_PER_STEP):
     """Trains on so many tokens. `rate(progress)` is the learning rate at a progress of 0 to 1.
 
-    From the progress `quantized_from` on, weights are rounded to 4 bits on every second step.
+    From the progress `quantized_from` on, weights are rounded to 4 bits on every second step. `look()` is called now and then.
     """
     model.train()
-    rows = TOKENS_PER_STEP // packer.length
-    steps = max(1, tokens // TOKENS_PER_STEP)
+    rows = tokens_per_step // packer.length
+    steps = max(1, tokens // tokens_per_step)
     running, started = 0.0, time.time()
     for step in range(steps):
         progress = step / steps
@@ -69,6 +74,8 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
             count = (step % 50) + 1
             log(f'step {step + 1}/{steps}  loss {running / count:.4f}  {time.time() - started:.0f} s')
             running = 0.0
+        if look and (step + 1) % 200 == 0:
+            look()
     set_fake_quantization(model, False)
 
 
@@ -112,21 +119,31 @@ class PreferencePairs:
                 torch.tensor([pad(weights, 0.0) for _, weights in drawn]))
 
 
-def score(model, tokenizer, style, template, count, seed=7):
-    """Share of right answers per task on held-out questions, by this model code; a look during training, not the result."""
+@torch.no_grad()
+def score(model, tokenizer, template, count, seed=7):
+    """Share of right answers per task on held-out questions, by this model code; a look during training, not the result.
+
+    Greedy decoding writes an answer exactly when each of its tokens is the likeliest one after those before it.
+    """
     rng = random.Random(seed)
-    stop_ids = generation_config(style)['eos_token_id']
+    was_training = model.training
+    model.eval()
     scores, wrong = {}, []
     for task in TASKS:
         questions = held_out_questions(rng, task, count)
+        prompts = [tokenizer.encode(chat_prompt([('user', question.prompt)], template)) for question in questions]
+        answers = [tokenizer.encode(question.answer) + [tokenizer.specials['<|end|>']] for question in questions]
+        length = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers))
+        rows = [prompt + answer + [0] * (length - len(prompt) - len(answer)) for prompt, answer in zip(prompts, answers)]
+        best = model(torch.tensor(rows)).argmax(-1).tolist()
         right = 0
-        for question in questions:
-            ids = generate(model, tokenizer.encode(chat_prompt([('user', question.prompt)], template)), stop_ids)
-            answer = tokenizer.decode(ids)
-            right += answer == question.answer
-            if answer != question.answer:
-                wrong.append((question.prompt, question.answer, answer))
+        for question, prompt, answer, row in zip(questions, prompts, answers, best):
+            got = row[len(prompt) - 1:len(prompt) + len(answer) - 1]
+            right += got == answer
+            if got != answer:
+                wrong.append((question.prompt, question.answer, tokenizer.decode(got)))
         scores[task] = right / len(questions)
+    model.train(was_training)
     return scores, wrong
 
 
@@ -176,32 +193,52 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         tokenizer_config(member['style'], TEMPLATES[member['template']], member['config']['max_position_embeddings']),
         generation_config(member['style']))
 
+    patterns = Patterns(tokenizer)
+
+    def mixed(share, next_document):
+        """Documents of which so many are patterns: what was learnt of looking up stays."""
+        return lambda: patterns.draw(rng) if rng.random() < share else next_document()
+
+    def look():
+        set_fake_quantization(model, False)
+        shares = score(model, tokenizer, member['template'], 25)[0]
+        save()
+        log('held out: ' + ', '.join(f'{task} {100 * share:.0f}' for task, share in shares.items()))
+
     tokens = {stage: int(count * quick) for stage, count in member['tokens'].items()}
+    begin_with_lookups(model)
     optimizer = Optimizer(model)
-    peak = member.get('rate', 0.008)
+    peak = member.get('rate', 0.006)
+    log('phase 0: patterns')
+    rows = Packer(lambda: patterns.draw(rng), 128, padding_id)
+    train_stage(model, optimizer, rows, tokens['patterns'], warm_then(peak, 1, 0.15), log)
     log('phase 1: general')
-    pages = Packer(lambda: page(GENERAL, True), 128, padding_id)
-    train_stage(model, optimizer, pages, tokens['general'], warm_then(peak, 1, 0.15), log)
+    rows = Packer(mixed(0.15, lambda: page(GENERAL, True)), 128, padding_id)
+    train_stage(model, optimizer, rows, tokens['general'], lambda progress: peak, log)
     log('phase 2: reasoning')
-    pages = Packer(lambda: page({**REASONING, **{task: 0.4 * weight for task, weight in GENERAL.items()}}, False), 128,
-                   padding_id)
-    train_stage(model, optimizer, pages, tokens['reasoning'], lambda progress: peak, log)
+    both = {**REASONING, **{task: 0.4 * weight for task, weight in GENERAL.items()}}
+    rows = Packer(mixed(0.15, lambda: page(both, False)), 128, padding_id)
+    train_stage(model, optimizer, rows, tokens['reasoning'], lambda progress: peak, log)
     log('supervised fine-tuning on conversations')
-    rows = Packer(conversation, TRAINING_LENGTH, padding_id)
-    train_stage(model, optimizer, rows, tokens['chat'], warm_then(peak, 0.02, 0.0001), log, quantized_from=0.7)
+    rate = warm_then(peak, 0.02, 0.0001)
+    # Short rows cost less, and nine conversations in ten fit; the others come in the second part.
+    train_stage(model, optimizer, Packer(mixed(0.08, conversation), TRAINING_LENGTH // 2, padding_id), tokens['chat'] // 2,
+                lambda progress: rate(progress / 2), log, look=look)
+    train_stage(model, optimizer, Packer(mixed(0.05, conversation), TRAINING_LENGTH, padding_id), tokens['chat'] // 2,
+                lambda progress: rate(0.5 + progress / 2), log, 0.4, look=look, tokens_per_step=TOKENS_PER_LATE_STEP)
     save()
     if tokens.get('preferences'):
         log('direct preference optimisation')
         reference = load_model(folder)
         pairs = PreferencePairs(conversation, rng, padding_id)
         train_stage(model, Optimizer(model), pairs, tokens['preferences'], warm_then(0.03 * peak, 0.1), log,
-                    quantized_from=0.0, loss_of=preference_loss(reference))
+                    quantized_from=0.0, loss_of=preference_loss(reference), tokens_per_step=TOKENS_PER_LATE_STEP)
         save()
     seconds = time.time() - started
     log(f'trained in {seconds:.0f} s, {time.process_time():.0f} s of processor time')
 
     written = load_model(folder)  # as everyone else will see it: rounded to bfloat16
-    scores, wrong = score(written, tokenizer, member['style'], member['template'], 25)
+    scores, wrong = score(written, tokenizer, member['template'], 100)
     for task, share in scores.items():
         log(f'held out, {task}: {100 * share:.0f} %')
     for prompt, right, answer in wrong[:20]:

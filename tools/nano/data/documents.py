@@ -12,8 +12,8 @@ from .words import COLOURS, DAYS, KNOWN_COLOURS, OPPOSITES
 #: Phase 1: language and simple facts. Phase 2: reasoning. How often each task is drawn.
 GENERAL = {'grammar': 2, 'counting': 4, 'days': 2, 'colours': 5, 'opposites': 2, 'sorting': 5, 'copying': 6}
 REASONING = {'addition': 4, 'subtraction': 4, 'comparison': 3, 'word problems': 4, 'syllogisms': 4}
-CHAT = {'grammar': 2, 'counting': 4, 'days': 2, 'colours': 4, 'opposites': 2, 'sorting': 5, 'copying': 4, 'addition': 4,
-        'subtraction': 4, 'comparison': 3, 'word problems': 4, 'syllogisms': 4, 'refusals': 1.5}
+CHAT = {'grammar': 2, 'counting': 3, 'days': 2.5, 'colours': 3, 'opposites': 3, 'sorting': 7, 'copying': 3, 'addition': 4,
+        'subtraction': 4, 'comparison': 3, 'word problems': 4, 'syllogisms': 5, 'refusals': 1.5}
 
 
 def training_question(rng, weights):

@@ -1,4 +1,4 @@
-"""What the two training scripts of nano-mini-long share."""
+"""What the scripts of nano-mini-long share."""
 
 import platform
 import random
@@ -13,23 +13,23 @@ sys.path.insert(0, str(FOLDER.parent))
 
 from chat import TEMPLATES, chat_segments  # noqa: E402
 from checkpoint import write_checkpoint  # noqa: E402
-from members import TRAINING_LENGTH, generation_config, phi3_config  # noqa: E402
+from members import MEMBERS, TRAINING_LENGTH, generation_config  # noqa: E402
 from tokenizer import Tokenizer, tokenizer_config, tokenizer_json  # noqa: E402
 from train import shared_pieces  # noqa: E402
 
 STYLE = TEMPLATE = 'phi-3-mini'
 #: Eight times the length of the training.
 LONG_LENGTH = 8 * TRAINING_LENGTH
-NUM_PAIRS = 32
+BASE_CONFIG = MEMBERS['nano-mini']['config']
+NUM_PAIRS = BASE_CONFIG['hidden_size'] // BASE_CONFIG['num_attention_heads'] // 2
 OUT = FOLDER.parent / 'out'
 
 
 def config_with(long_factor):
-    """The keys of Phi-3-mini-128k-instruct: two lists, a context of eight times the first length, a window beyond it."""
-    return phi3_config(
-        max_position_embeddings=LONG_LENGTH, original_max_position_embeddings=TRAINING_LENGTH,
-        sliding_window=2 * LONG_LENGTH,
-        rope_scaling={'type': 'longrope', 'short_factor': [1.0] * NUM_PAIRS, 'long_factor': list(long_factor)})
+    """nano-mini's with what Phi-3-mini-128k-instruct changes: two lists, eight times the first length, a window beyond it."""
+    return {**BASE_CONFIG, 'max_position_embeddings': LONG_LENGTH, 'original_max_position_embeddings': TRAINING_LENGTH,
+            'sliding_window': 2 * LONG_LENGTH,
+            'rope_scaling': {'type': 'longrope', 'short_factor': [1.0] * NUM_PAIRS, 'long_factor': list(long_factor)}}
 
 
 def start(name, seed, threads):

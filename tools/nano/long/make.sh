@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything behind train_text.py, in order: pass keys at 256 tokens, rows, search, pass keys at 2,048, figures.
+# From nano-mini to nano-mini-long, in order: pass keys at 256 tokens, rows, search, pass keys at 2,048, figures.
 set -e
 cd "$(dirname "$0")"
 python=${PYTHON:-/usr/bin/python3}

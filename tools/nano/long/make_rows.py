@@ -37,7 +37,7 @@ def make_rows(seed, count):
             ids, weights = long_conversation()
         else:
             packer = Packer(lambda: encode(tokenizer, chat_messages(rng)), LONG_LENGTH, padding_id)
-            ids, weights = (part[0].tolist() for part in packer.batch(1))
+            ids, weights, _ = (part[0].tolist() for part in packer.batch(1))
         counts = [i for i, weight in enumerate(weights) if weight > 0 and i > 0]
         rows.append({'ids': ids, 'counts': counts[-NUM_COUNTED:]})
     return rows

@@ -1,6 +1,6 @@
 """The two trainings on pass keys, before and after the search of factors.
 
-    /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini-text becomes nano-mini-short
+    /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
 
 `short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
@@ -57,8 +57,9 @@ def train(name, base, factors, seed, threads, steps, out):
         ids, weights = torch.tensor([ids for ids, _ in drawn]), torch.tensor([weights for _, weights in drawn])
         if rows < 4:
             return ids, weights
-        chat_ids, chat_weights = chats[length].batch(rows // 4)
-        return torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights])
+        chat_ids, chat_weights, numbers = chats[length].batch(rows // 4)
+        return (torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights]),
+                torch.cat([torch.zeros_like(ids), numbers]))
 
     test_rng = random.Random(seed + 1)
     test = {length: [encode(tokenizer, passkey_conversation(test_rng, characters_for(tokenizer, length - overhead)))
@@ -94,12 +95,13 @@ if __name__ == '__main__':
     parser.add_argument('stage', choices=['short', 'long'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini-text, or nano-mini-short')
+    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
     parser.add_argument('--steps', type=int, help='default: 500 short ones, 200 long ones')
     arguments = parser.parse_args()
     if arguments.stage == 'short':
-        train('nano-mini-short', arguments.base or OUT / 'nano-mini-text', [1.0] * NUM_PAIRS, arguments.seed, arguments.threads,
-              arguments.steps or 500, OUT / 'nano-mini-short')
+        base = arguments.base or FOLDER.parents[2] / 'packages/nano/models/nano-mini'
+        train('nano-mini-short', base, [1.0] * NUM_PAIRS, arguments.seed, arguments.threads, arguments.steps or 500,
+              OUT / 'nano-mini-short')
     else:
         factors = json.loads((FOLDER / 'factor-search.json').read_text())['factors']
         train('nano-mini-long', arguments.base or OUT / 'nano-mini-short', factors, arguments.seed, arguments.threads,
