@@ -94,7 +94,7 @@ describe('bench', () => {
   const sizes = ['--prompt-tokens', '20', '--decode-tokens', '4', '--context', '8'];
   const run = async (more: string[]) => {
     const { status, stdout, stderr } = await runCli(['bench', '--model', model, ...sizes, ...more]);
-    expect({ status, stderr: stderr.replace(/^(?:phiblocks: a GGUF file|Loading:|Measuring:) .*\n/gm, '') }).toEqual({
+    expect({ status, stderr: stderr.replace(/^phiblocks: a GGUF file .*\n/gm, '') }).toEqual({
       status: 0,
       stderr: '',
     });
