@@ -20,7 +20,10 @@ const questionsFile = new URL('../../../tools/nano/held-out-questions.json', imp
 const questions: HeldOutQuestion[] = JSON.parse(readFileSync(questionsFile, 'utf8'));
 
 /** The members that answer in text, with the chat format each was published with. */
-const members = [{ name: 'nano-mini', chatTemplate: 'phi-3-mini' }] as const;
+const members = [
+  { name: 'nano-mini', chatTemplate: 'phi-3-mini' },
+  { name: 'nano-medium', chatTemplate: 'phi-3-medium' },
+] as const;
 
 it('every question of the evaluation is held out, by the rule of its training', () => {
   // tools/nano/held_out.py: the first byte of the hash of the operands is a multiple of 8.

@@ -3,7 +3,8 @@
     /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
 
-`short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
+`short` hides pass keys within 256 tokens, under the short list, whose factors are 1; a third of the rows are pieces in no order that
+come again far behind, which teach finding at every token. `long` takes the factors that the search
 found and hides them in up to 2,048 tokens, under the long list: as Phi-3-mini-128k was made of the 4k model. One row in four of
 the short lengths is conversations, so that those stay good.
 """
@@ -20,6 +21,7 @@ from common import FOLDER, LONG_LENGTH, NUM_PAIRS, OUT, TRAINING_LENGTH, config_
 from batches import Packer
 from checkpoint import load_model, write_json
 from data.documents import chat_messages
+from data.patterns import Patterns
 from documents import characters_for, passkey_conversation
 from members import generation_config
 from model import create_model
@@ -49,11 +51,22 @@ def train(name, base, factors, seed, threads, steps, out):
                 rest = length - len(ids)
                 return ids + [padding_id] * rest, weights + [0.0] * rest
 
+    pool = Patterns(tokenizer).pool
+
+    def far_repeat(length):
+        """Pieces in no order, then anything, then the same pieces: finding what is far away, at every token."""
+        count = rng.randint(5, 40)
+        pieces = [rng.choice(pool) for _ in range(count)]
+        between = [rng.choice(pool) for _ in range(rng.randint(0, length - 2 * count))]
+        rest = length - 2 * count - len(between)
+        return (pieces + between + pieces + [padding_id] * rest,
+                [0.0] * (count + len(between) + 1) + [1.0] * (count - 1) + [0.0] * rest)
+
     chats = {length: Packer(lambda: encode(tokenizer, chat_messages(rng)), length, padding_id)
              for length in (128, 192, TRAINING_LENGTH)}
 
     def batch(length, rows):
-        drawn = [passkey(length) for _ in range(rows - rows // 4)]
+        drawn = [far_repeat(length) if rng.random() < 0.35 else passkey(length) for _ in range(rows - rows // 4)]
         ids, weights = torch.tensor([ids for ids, _ in drawn]), torch.tensor([weights for _, weights in drawn])
         if rows < 4:
             return ids, weights
@@ -96,11 +109,11 @@ if __name__ == '__main__':
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
-    parser.add_argument('--steps', type=int, help='default: 500 short ones, 200 long ones')
+    parser.add_argument('--steps', type=int, help='default: 700 short ones, 200 long ones')
     arguments = parser.parse_args()
     if arguments.stage == 'short':
         base = arguments.base or FOLDER.parents[2] / 'packages/nano/models/nano-mini'
-        train('nano-mini-short', base, [1.0] * NUM_PAIRS, arguments.seed, arguments.threads, arguments.steps or 500,
+        train('nano-mini-short', base, [1.0] * NUM_PAIRS, arguments.seed, arguments.threads, arguments.steps or 700,
               OUT / 'nano-mini-short')
     else:
         factors = json.loads((FOLDER / 'factor-search.json').read_text())['factors']
