@@ -104,15 +104,11 @@ describe('the figure of the samplers', () => {
     const checkpoint = await openCheckpoint(dirname(fileURLToPath(files['config.json'])));
     const sum = await nextTokenOf(checkpoint, 'What is 48 + 39?', '', 8);
     expect(sum.tokens[0]).toBe('▁Ones');
-    const colour = await nextTokenOf(
-      checkpoint,
-      'The ball is red and the box is blue. What colour is the ball?',
-      'The ball is',
-      8,
-    );
+    const number = await nextTokenOf(checkpoint, 'Sort 45, 12, 99, 31, 27, 60, 71.', '12, 27, ', 8);
     await checkpoint.close();
-    expect(colour.tokens.slice(0, 2).sort()).toEqual(['▁blue', '▁red']);
-    expect(Array.from(colour.logits)).toEqual(Array.from(colour.logits).sort((a, b) => b - a));
-    expect(colour.tokens.length).toBe(8);
+    // 31 is right; 45 stands first in the question.
+    expect(number.tokens.slice(0, 2).sort()).toEqual(['3', '4']);
+    expect(Array.from(number.logits)).toEqual(Array.from(number.logits).sort((a, b) => b - a));
+    expect(number.tokens.length).toBe(8);
   });
 });
