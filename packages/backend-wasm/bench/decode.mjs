@@ -1,6 +1,6 @@
 // A whole Phi-3-mini in Q4_0 with made-up weights, one token at a time: `node bench/decode.mjs [threads] [simd] [kvCache]`, after a
 // build. Needs 2.5 GB. Prints tokens per second at several lengths of context, the bandwidth that they mean and what plain
-// reading of the same memory reaches in turn with them; medians of 5 and of 9 tokens.
+// reading of the same memory reaches in turn with them; medians of 5 and of 9 tokens. PROFILE=1 adds where a token's time goes.
 import { createWasmBackend } from '../dist/index.js';
 
 const [threads = '2', simd = 'auto', kvCache = 'f16'] = process.argv.slice(2);
@@ -34,8 +34,10 @@ console.log(`loaded in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 
 const cache = backend.createCache({ numLayers: layers, numKeyValueHeads: H, headDim: D });
 
+const profile = new Map();
+
 async function forward(tokens) {
-  const step = backend.beginStep();
+  const step = profiled(backend.beginStep());
   const angles = { data: new Float32Array((tokens * D) / 2).fill(0.5), shape: [tokens, D / 2] };
   const rotary = { cos: step.upload(angles), sin: step.upload(angles) };
   const kept = [rotary.cos, rotary.sin];
@@ -58,6 +60,23 @@ async function forward(tokens) {
   await backend.read(step.linear(last, head));
   step.commit(cache, tokens);
   step.end();
+}
+
+/** With PROFILE=1 a step that adds up how long each of its operations takes, in `profile`. */
+function profiled(step) {
+  if (!process.env.PROFILE) return step;
+  return new Proxy(step, {
+    get(target, name) {
+      const value = target[name];
+      if (typeof value !== 'function') return value;
+      return (...args) => {
+        const before = performance.now();
+        const result = value.apply(target, args);
+        profile.set(name, (profile.get(name) ?? 0) + performance.now() - before);
+        return result;
+      };
+    },
+  });
 }
 
 const timed = async (run) => {
@@ -84,8 +103,13 @@ for (const context of (process.env.CONTEXTS ?? '64,1024,4096').split(',').map(Nu
   const times = [];
   const streams = [];
   for (let i = 0; i < 9; i++) {
+    profile.clear();
     times.push(await timed(() => forward(1)));
     if (i % 2 === 0) streams.push(backend.streamWeights().elapsedMs);
+  }
+  if (process.env.PROFILE) {
+    const parts = [...profile].sort(([, a], [, b]) => b - a).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
+    console.log(`the last token, ${times.at(-1).toFixed(1)} ms: ${parts.join(', ')}`);
   }
   const size = backend.streamWeights().sizeInBytes;
   // The table of embeddings is streamed and not read by a token.
