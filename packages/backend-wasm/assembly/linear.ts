@@ -1,4 +1,4 @@
-import { argument, pointer, progress, scratch, shareStart, takePiece } from './control';
+import { argument, exchangeCount, pointer, progress, scratch, sharedCount, shareStart, takePiece } from './control';
 import * as layouts from './layouts';
 import { groupSizeInBytes } from './quantize-activations';
 import {
@@ -38,11 +38,20 @@ export function linear(thread: i32, threads: i32): void {
   const perTile = tokens == 1 ? 1 : 4;
   const tiles = (tokens + perTile - 1) / perTile;
   const blocks = (rows + 15) >> 4;
-  const fixed = threads == 1 || tokens == 1 ? blocks : (blocks * 3) >> 2;
+  const fixed = threads == 1 ? blocks : (blocks * 3) >> 2;
   const first = shareStart(fixed, thread, threads);
   const end = shareStart(fixed, thread + 1, threads);
   for (let pass = 0; pass < tiles; pass += TILES_PER_PASS) multiplyBlocks(thread, first, end, pass, perTile, tiles);
 
+  if (tokens == 1) {
+    let taken = takeBlocks(9, fixed, blocks, threads);
+    while (taken != 0) {
+      const from = <i32>(taken >> 32);
+      multiplyBlocks(thread, from, <i32>taken, 0, 1, 1);
+      taken = takeBlocks(9, fixed, blocks, threads);
+    }
+    return;
+  }
   const perPiece = max(1, <i32>(PIECE_SIZE / layouts.rowsSizeInBytes(layout, columns)));
   const pieces = (blocks - fixed + perPiece - 1) / perPiece;
   const passes = (tiles + TILES_PER_PASS - 1) / TILES_PER_PASS;
@@ -50,6 +59,19 @@ export function linear(thread: i32, threads: i32): void {
     const from = fixed + (piece % pieces) * perPiece;
     multiplyBlocks(thread, from, min(from + perPiece, blocks), (piece / pieces) * TILES_PER_PASS, perTile, tiles);
   }
+}
+
+/** The next blocks for a thread that is free: half of its share of what is left, packed as first and end; 0 when none is left. */
+function takeBlocks(index: i32, first: i32, end: i32, threads: i32): u64 {
+  let seen = sharedCount(index);
+  while (first + seen < end) {
+    const left = end - first - seen;
+    const count = max(1, left / (2 * threads));
+    const before = exchangeCount(index, seen, seen + count);
+    if (before == seen) return (<u64>(first + seen) << 32) | <u64>(first + seen + count);
+    seen = before;
+  }
+  return 0;
 }
 
 /** Blocks of 16 rows times the tiles of one pass. */
@@ -149,6 +171,10 @@ function multiplyFloats(
 /** Writes the sums of 16 rows (fewer at the end of the matrix) for the tokens of a tile to `y` `[T, rows]`. */
 function storeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count: i32, bias: usize): void {
   const width = min(16, rows - row);
+  if (ASC_FEATURE_SIMD && width == 16) {
+    storeWholeTile(sums, y, rows, row, token, count, bias);
+    return;
+  }
   let to = y + 4 * (<usize>token * <usize>rows + <usize>row);
   const offsets = bias + 4 * <usize>row;
   for (let t = 0; t < count; t++) {
@@ -156,6 +182,28 @@ function storeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count
       const sum = load<f32>(sums + 4 * i);
       store<f32>(to + 4 * i, bias == 0 ? sum : sum + load<f32>(offsets + 4 * i));
     }
+    sums += 64;
+    to += 4 * <usize>rows;
+  }
+}
+
+/** The same for all 16 rows. */
+@inline
+function storeWholeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count: i32, bias: usize): void {
+  let b0 = f32x4.splat(0), b1 = b0, b2 = b0, b3 = b0;
+  if (bias != 0) {
+    const offsets = bias + 4 * <usize>row;
+    b0 = v128.load(offsets);
+    b1 = v128.load(offsets, 16);
+    b2 = v128.load(offsets, 32);
+    b3 = v128.load(offsets, 48);
+  }
+  let to = y + 4 * (<usize>token * <usize>rows + <usize>row);
+  for (let t = 0; t < count; t++) {
+    v128.store(to, f32x4.add(v128.load(sums), b0));
+    v128.store(to, f32x4.add(v128.load(sums, 16), b1), 16);
+    v128.store(to, f32x4.add(v128.load(sums, 32), b2), 32);
+    v128.store(to, f32x4.add(v128.load(sums, 48), b3), 48);
     sums += 64;
     to += 4 * <usize>rows;
   }

@@ -713,7 +713,8 @@ class WasmStep implements Step {
     const { table, start } = stored.append(layer, tokens);
     const format = cacheFormats[stored.format];
     const job = [table, format, heads, headDim, start, tokens, k.address, v.address];
-    this.#machine.run('appendToCache', 4 * k.size, job);
+    // A key is written to as many cache lines as it has components.
+    this.#machine.run('appendToCache', 12 * k.size, job);
   }
 
   attention(queries: TensorHandle, cache: CacheHandle, layer: number, options: AttentionOptions): TensorHandle {
@@ -826,7 +827,7 @@ class WasmStep implements Step {
     const out = this.#make(tokens, width / 2);
     const code = kind === 'gegelu' ? 1 : 0;
     const values = [input.address, tokens, width / 2, out.address, code, bitsOf(limit)];
-    this.#machine.run('gatedActivation', this.#byRows(4 * input.size, tokens), values);
+    this.#machine.run('gatedActivation', 4 * input.size, values);
     return out;
   }
 
