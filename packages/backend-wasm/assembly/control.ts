@@ -116,16 +116,16 @@ export function takePiece(index: i32): i32 {
   return atomic.add<i32>(JOB + 4 * (1 + index), 1);
 }
 
-/** What argument `index`, a counter that all threads change, is now. */
+/** Argument `index`, which is 0 when a job starts and which its threads may change. */
 @inline
-export function sharedCount(index: i32): i32 {
+export function counter(index: i32): i32 {
   return atomic.load<i32>(JOB + 4 * (1 + index));
 }
 
-/** Changes it from `seen` to `next` unless another thread was first. Returns what it was before. */
+/** Changes that argument from `seen` to `next`; false when another thread has changed it before. */
 @inline
-export function exchangeCount(index: i32, seen: i32, next: i32): i32 {
-  return atomic.cmpxchg<i32>(JOB + 4 * (1 + index), seen, next);
+export function exchangeCounter(index: i32, seen: i32, next: i32): bool {
+  return atomic.cmpxchg<i32>(JOB + 4 * (1 + index), seen, next) == seen;
 }
 
 /** Memory of this thread alone, lost at the end of the job. */

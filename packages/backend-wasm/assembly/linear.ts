@@ -1,4 +1,4 @@
-import { argument, exchangeCount, pointer, progress, scratch, sharedCount, shareStart, takePiece } from './control';
+import { argument, counter, exchangeCounter, pointer, progress, scratch, shareStart, takePiece } from './control';
 import * as layouts from './layouts';
 import { groupSizeInBytes } from './quantize-activations';
 import {
@@ -26,9 +26,9 @@ export function takesQuads(layout: i32): bool {
  * (a counter).
  *
  * Quantized activations come from `quantizeActivations`, others from `interleaveActivations`; a single token's float32
- * activations are taken as they are. Threads share the matrix by 16 rows, in fixed shares; of several tokens' product the last
- * quarter goes in small pieces to whoever is free. A single token's waits for memory, and gets it fastest when each thread
- * reads one stream.
+ * activations are taken as they are. Threads share the matrix by 16 rows: three quarters in fixed shares, the rest goes to
+ * whoever is free, because threads are never equally fast. Of several tokens' product it goes in small pieces; a single
+ * token's waits for memory, which prefers long streams: its pieces start long and become short.
  */
 export function linear(thread: i32, threads: i32): void {
   const layout = argument(1);
@@ -44,11 +44,8 @@ export function linear(thread: i32, threads: i32): void {
   for (let pass = 0; pass < tiles; pass += TILES_PER_PASS) multiplyBlocks(thread, first, end, pass, perTile, tiles);
 
   if (tokens == 1) {
-    let taken = takeBlocks(9, fixed, blocks, threads);
-    while (taken != 0) {
-      const from = <i32>(taken >> 32);
-      multiplyBlocks(thread, from, <i32>taken, 0, 1, 1);
-      taken = takeBlocks(9, fixed, blocks, threads);
+    for (let from = takeBlocks(fixed, blocks, threads); from < blocks; from = takeBlocks(fixed, blocks, threads)) {
+      multiplyBlocks(thread, from, from + shareOf(blocks - from, threads), 0, 1, 1);
     }
     return;
   }
@@ -61,17 +58,20 @@ export function linear(thread: i32, threads: i32): void {
   }
 }
 
-/** The next blocks for a thread that is free: half of its share of what is left, packed as first and end; 0 when none is left. */
-function takeBlocks(index: i32, first: i32, end: i32, threads: i32): u64 {
-  let seen = sharedCount(index);
-  while (first + seen < end) {
-    const left = end - first - seen;
-    const count = max(1, left / (2 * threads));
-    const before = exchangeCount(index, seen, seen + count);
-    if (before == seen) return (<u64>(first + seen) << 32) | <u64>(first + seen + count);
-    seen = before;
+/** How many of the `left` blocks that remain whoever is free takes: half of an equal share. */
+@inline
+function shareOf(left: i32, threads: i32): i32 {
+  return max(1, left / (2 * threads));
+}
+
+/** The first of the next `shareOf` blocks that no other thread gets; `end` when none is left. */
+function takeBlocks(first: i32, end: i32, threads: i32): i32 {
+  while (true) {
+    const taken = counter(9);
+    const left = end - first - taken;
+    if (left == 0) return end;
+    if (exchangeCounter(9, taken, taken + shareOf(left, threads))) return first + taken;
   }
-  return 0;
 }
 
 /** Blocks of 16 rows times the tiles of one pass. */
