@@ -11,6 +11,13 @@ const DONE: usize = 64;
 /** Where the scratch memory of thread 0 starts, and how much each thread has. */
 const SCRATCH_START: usize = 128;
 const SCRATCH_SIZE: usize = 132;
+/**
+ * Workers asleep until the next job, and whether the main thread sleeps until the last worker is done. Engines take a lock to
+ * wake somebody even when nobody sleeps, so that is asked first. No wake-up is lost: whoever goes to sleep says so before
+ * `atomic.wait` compares the counter that whoever wakes has changed before asking.
+ */
+const SLEEPERS: usize = 136;
+const MAIN_SLEEPS: usize = 140;
 /** Raised by a job that met something it cannot represent; the main thread clears it before. */
 const WARNING: usize = 192;
 /** Every worker counts finished pieces of work here, 64 bytes apart: a lost worker's count stands still. */
@@ -109,6 +116,18 @@ export function takePiece(index: i32): i32 {
   return atomic.add<i32>(JOB + 4 * (1 + index), 1);
 }
 
+/** Argument `index`, which is 0 when a job starts and which its threads may change. */
+@inline
+export function counter(index: i32): i32 {
+  return atomic.load<i32>(JOB + 4 * (1 + index));
+}
+
+/** Changes that argument from `seen` to `next`; false when another thread has changed it before. */
+@inline
+export function exchangeCounter(index: i32, seen: i32, next: i32): bool {
+  return atomic.cmpxchg<i32>(JOB + 4 * (1 + index), seen, next) == seen;
+}
+
 /** Memory of this thread alone, lost at the end of the job. */
 export function scratch(thread: i32): usize {
   return <usize>load<u32>(SCRATCH_START) + <usize>load<u32>(SCRATCH_SIZE) * thread;
@@ -131,10 +150,10 @@ export function takeWarning(): i32 {
   return raised;
 }
 
-/** Tells the main thread that this worker is alive. */
+/** Tells the main thread that this worker is alive. Not atomic: that would wait for all memory writes, thousands of times. */
 export function progress(thread: i32): void {
   const counter = PROGRESS + 64 * thread;
-  atomic.store<i32>(counter, load<i32>(counter) + 1);
+  store<i32>(counter, load<i32>(counter) + 1);
 }
 
 /** What a worker has counted so far. */
@@ -150,7 +169,7 @@ export function generation(): i32 {
 export function announce(): void {
   atomic.store<i32>(DONE, 0);
   atomic.add<i32>(GENERATION, 1);
-  atomic.notify(GENERATION, -1);
+  if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(GENERATION, -1);
 }
 
 /** Waits until a job other than `seen` is announced; spins first, because the next operation usually comes in microseconds. */
@@ -159,13 +178,15 @@ export function awaitJob(seen: i32, spins: i32): i32 {
     const now = atomic.load<i32>(GENERATION);
     if (now != seen) return now;
   }
+  atomic.add<i32>(SLEEPERS, 1);
   while (atomic.load<i32>(GENERATION) == seen) atomic.wait<i32>(GENERATION, seen, -1);
+  atomic.sub<i32>(SLEEPERS, 1);
   return atomic.load<i32>(GENERATION);
 }
 
 /** A worker has finished its share. */
 export function finish(workers: i32): void {
-  if (atomic.add<i32>(DONE, 1) + 1 == workers) atomic.notify(DONE, 1);
+  if (atomic.add<i32>(DONE, 1) + 1 == workers && atomic.load<i32>(MAIN_SLEEPS) > 0) atomic.notify(DONE, 1);
 }
 
 /**
@@ -177,9 +198,10 @@ export function finish(workers: i32): void {
 export function awaitWorkers(workers: i32, spins: i32, mayBlock: i32, milliseconds: i32): i32 {
   for (let i = 0; i < spins; i++) if (atomic.load<i32>(DONE) == workers) return 1;
   if (!mayBlock) return 0;
+  atomic.store<i32>(MAIN_SLEEPS, 1);
   const done = atomic.load<i32>(DONE);
-  if (done == workers) return 1;
   // Wakes for the last worker only; between two workers it may sleep through until the time is over.
-  atomic.wait<i32>(DONE, done, <i64>milliseconds * 1000000);
+  if (done != workers) atomic.wait<i32>(DONE, done, <i64>milliseconds * 1000000);
+  atomic.store<i32>(MAIN_SLEEPS, 0);
   return atomic.load<i32>(DONE) == workers ? 1 : 0;
 }

@@ -118,16 +118,26 @@ export function gatedActivation(thread: i32, threads: i32): void {
   const target = pointer(3);
   const gegelu = argument(4) != 0;
   const limit = floatArgument(5);
-  const end = shareStart(tokens, thread + 1, threads);
-  for (let token = shareStart(tokens, thread, threads); token < end; token++) {
-    const gates = x + 8 * <usize>token * <usize>size;
-    const to = target + 4 * <usize>token * <usize>size;
-    for (let i = 0; i < size; i += 4) {
-      const at: usize = 4 * <usize>i;
-      const gate = v128.load(gates + at);
-      const up = v128.load(gates + at + 4 * <usize>size);
-      storeLanes(to + at, gegelu ? gegelu4(gate, up, limit) : f32x4.mul(sigmoidLinear4(gate, 1), up), size - i);
-    }
+  // The elements of all tokens in a row are shared, so that a single token's are, too.
+  const all = tokens * size;
+  const end = shareStart(all, thread + 1, threads);
+  let at = shareStart(all, thread, threads);
+  while (at < end) {
+    const token = at / size;
+    const last = min(end, (token + 1) * size);
+    const gates = x + 4 * (<usize>at + <usize>token * <usize>size);
+    gateRange(gates, gates + 4 * <usize>size, target + 4 * <usize>at, last - at, gegelu, limit);
+    at = last;
+  }
+}
+
+@inline
+function gateRange(gates: usize, ups: usize, to: usize, count: i32, gegelu: bool, limit: f32): void {
+  for (let i = 0; i < count; i += 4) {
+    const at: usize = 4 * <usize>i;
+    const gate = v128.load(gates + at);
+    const up = v128.load(ups + at);
+    storeLanes(to + at, gegelu ? gegelu4(gate, up, limit) : f32x4.mul(sigmoidLinear4(gate, 1), up), count - i);
   }
 }
 

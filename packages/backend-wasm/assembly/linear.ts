@@ -1,4 +1,4 @@
-import { argument, pointer, progress, scratch, shareStart, takePiece } from './control';
+import { argument, counter, exchangeCounter, pointer, progress, scratch, shareStart, takePiece } from './control';
 import * as layouts from './layouts';
 import { groupSizeInBytes } from './quantize-activations';
 import {
@@ -26,9 +26,9 @@ export function takesQuads(layout: i32): bool {
  * (a counter).
  *
  * Quantized activations come from `quantizeActivations`, others from `interleaveActivations`; a single token's float32
- * activations are taken as they are. Threads share the matrix by 16 rows, in fixed shares; of several tokens' product the last
- * quarter goes in small pieces to whoever is free. A single token's waits for memory, and gets it fastest when each thread
- * reads one stream.
+ * activations are taken as they are. Threads share the matrix by 16 rows: three quarters in fixed shares, the rest goes to
+ * whoever is free, because threads are never equally fast. Of several tokens' product it goes in small pieces; a single
+ * token's waits for memory, which prefers long streams: its pieces start long and become short.
  */
 export function linear(thread: i32, threads: i32): void {
   const layout = argument(1);
@@ -38,17 +38,39 @@ export function linear(thread: i32, threads: i32): void {
   const perTile = tokens == 1 ? 1 : 4;
   const tiles = (tokens + perTile - 1) / perTile;
   const blocks = (rows + 15) >> 4;
-  const fixed = threads == 1 || tokens == 1 ? blocks : (blocks * 3) >> 2;
+  const fixed = threads == 1 ? blocks : (blocks * 3) >> 2;
   const first = shareStart(fixed, thread, threads);
   const end = shareStart(fixed, thread + 1, threads);
   for (let pass = 0; pass < tiles; pass += TILES_PER_PASS) multiplyBlocks(thread, first, end, pass, perTile, tiles);
 
+  if (tokens == 1) {
+    for (let from = takeBlocks(fixed, blocks, threads); from < blocks; from = takeBlocks(fixed, blocks, threads)) {
+      multiplyBlocks(thread, from, from + shareOf(blocks - from, threads), 0, 1, 1);
+    }
+    return;
+  }
   const perPiece = max(1, <i32>(PIECE_SIZE / layouts.rowsSizeInBytes(layout, columns)));
   const pieces = (blocks - fixed + perPiece - 1) / perPiece;
   const passes = (tiles + TILES_PER_PASS - 1) / TILES_PER_PASS;
   for (let piece = takePiece(9); piece < pieces * passes; piece = takePiece(9)) {
     const from = fixed + (piece % pieces) * perPiece;
     multiplyBlocks(thread, from, min(from + perPiece, blocks), (piece / pieces) * TILES_PER_PASS, perTile, tiles);
+  }
+}
+
+/** How many of the `left` blocks that remain whoever is free takes: half of an equal share. */
+@inline
+function shareOf(left: i32, threads: i32): i32 {
+  return max(1, left / (2 * threads));
+}
+
+/** The first of the next `shareOf` blocks that no other thread gets; `end` when none is left. */
+function takeBlocks(first: i32, end: i32, threads: i32): i32 {
+  while (true) {
+    const taken = counter(9);
+    const left = end - first - taken;
+    if (left == 0) return end;
+    if (exchangeCounter(9, taken, taken + shareOf(left, threads))) return first + taken;
   }
 }
 
@@ -149,6 +171,10 @@ function multiplyFloats(
 /** Writes the sums of 16 rows (fewer at the end of the matrix) for the tokens of a tile to `y` `[T, rows]`. */
 function storeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count: i32, bias: usize): void {
   const width = min(16, rows - row);
+  if (ASC_FEATURE_SIMD && width == 16) {
+    storeWholeTile(sums, y, rows, row, token, count, bias);
+    return;
+  }
   let to = y + 4 * (<usize>token * <usize>rows + <usize>row);
   const offsets = bias + 4 * <usize>row;
   for (let t = 0; t < count; t++) {
@@ -156,6 +182,28 @@ function storeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count
       const sum = load<f32>(sums + 4 * i);
       store<f32>(to + 4 * i, bias == 0 ? sum : sum + load<f32>(offsets + 4 * i));
     }
+    sums += 64;
+    to += 4 * <usize>rows;
+  }
+}
+
+/** The same for all 16 rows. */
+@inline
+function storeWholeTile(sums: usize, y: usize, rows: i32, row: i32, token: i32, count: i32, bias: usize): void {
+  let b0 = f32x4.splat(0), b1 = b0, b2 = b0, b3 = b0;
+  if (bias != 0) {
+    const offsets = bias + 4 * <usize>row;
+    b0 = v128.load(offsets);
+    b1 = v128.load(offsets, 16);
+    b2 = v128.load(offsets, 32);
+    b3 = v128.load(offsets, 48);
+  }
+  let to = y + 4 * (<usize>token * <usize>rows + <usize>row);
+  for (let t = 0; t < count; t++) {
+    v128.store(to, f32x4.add(v128.load(sums), b0));
+    v128.store(to, f32x4.add(v128.load(sums, 16), b1), 16);
+    v128.store(to, f32x4.add(v128.load(sums, 32), b2), 32);
+    v128.store(to, f32x4.add(v128.load(sums, 48), b3), 48);
     sums += 64;
     to += 4 * <usize>rows;
   }

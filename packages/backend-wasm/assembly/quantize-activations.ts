@@ -57,18 +57,33 @@ function putZeros(to: usize, perTile: i32, inTile: i32, words: i32): void {
   for (let i = 0; i < words + 3; i++) store<u32>(to + 4 * <usize>(i * perTile + inTile), 0);
 }
 
+/**
+ * Four columns as whole numbers, ties to even: a float32 of 1.5 * 2^23 to 2^24 has its units in the last bit, so that adding
+ * 1.5 * 2^23 rounds. What is not finite becomes some number; the scale then says that it was not.
+ */
 @inline
 function rounded(from: usize, inverse: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(from), inverse)));
+  const shifted = f32x4.add(f32x4.mul(v128.load(from), inverse), f32x4.splat(12582912));
+  return i32x4.sub(shifted, i32x4.splat(0x4b400000));
+}
+
+@inline
+function magnitude(from: usize): v128 {
+  return f32x4.abs(v128.load(from));
 }
 
 function quantizeGroup(from: usize, to: usize, perTile: usize, inTile: usize, quads: bool): void {
-  let largest = f32x4.abs(v128.load(from));
-  for (let i: usize = 16; i < 128; i += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(from + i)));
-  // Not `max` of AssemblyScript's library: like this a NaN in any lane reaches the scale, and from there the result.
-  largest = f32x4.max(largest, v128.shuffle<i32>(largest, largest, 2, 3, 0, 1));
-  largest = f32x4.max(largest, v128.shuffle<i32>(largest, largest, 1, 0, 3, 2));
-  const peak = f32x4.extract_lane(largest, 0);
+  // Magnitudes are compared as whole numbers: that is their order, one instruction where `f32x4.max` is seven, and a NaN, the
+  // largest of all, reaches the scale, and from there the result.
+  let even = magnitude(from), odd = magnitude(from + 16);
+  for (let i: usize = 32; i < 128; i += 32) {
+    even = i32x4.max_s(even, magnitude(from + i));
+    odd = i32x4.max_s(odd, magnitude(from + i + 16));
+  }
+  even = i32x4.max_s(even, odd);
+  even = i32x4.max_s(even, v128.shuffle<i32>(even, even, 2, 3, 0, 1));
+  even = i32x4.max_s(even, v128.shuffle<i32>(even, even, 1, 0, 3, 2));
+  const peak = f32x4.extract_lane(even, 0);
   const inverse = f32x4.splat(peak > 0 ? <f32>127 / peak : 0);
   const scale = peak / 127;
   const stride: usize = 4 * perTile;

@@ -36,6 +36,8 @@ export class Machine {
   readonly notes: readonly string[];
   readonly #pool = new ThreadPool();
   readonly #mayBlock: number;
+  readonly #float = new Float32Array(1);
+  readonly #floatBits = new Int32Array(this.#float.buffer);
 
   static async create(options: MachineOptions): Promise<Machine> {
     const { threads: wanted, simd, memorySizeInBytes, createWorker } = options;
@@ -112,7 +114,7 @@ export class Machine {
    * Runs a job on all threads, or on this one alone when it is small, and returns when it is done.
    *
    * @param work - roughly how many elementary steps it takes
-   * @param values - arguments as whole numbers (see `bitsOf` for floats)
+   * @param values - arguments as whole numbers (see {@link bitsOf} for floats)
    * @param bank - the memory in which all its addresses lie
    * @throws Phi3Error `WORKER_LOST`
    */
@@ -134,6 +136,12 @@ export class Machine {
     kernels.runJob(0, this.threads);
     if (first.kernels.awaitWorkers(this.threads - 1, spins, this.#mayBlock, lookMs) === 0)
       this.#awaitSlowWorkers(operation);
+  }
+
+  /** The bits of a float32 as a whole number: how a float is an argument of a job. */
+  bitsOf(value: number): number {
+    this.#float[0] = value;
+    return this.#floatBits[0]!;
   }
 
   /** Waits on, and gives up when a worker has ended or none makes progress. */
@@ -189,11 +197,4 @@ async function howManyMemories(
     memories: planned.memories,
     note: `Weights lie in ${planned.memories} memories, chosen for the ${gigabytes} GB that they take.`,
   };
-}
-
-/** The bits of a float32 as a whole number: how a float is an argument of a job. */
-export function bitsOf(value: number): number {
-  const view = new DataView(new ArrayBuffer(4));
-  view.setFloat32(0, value);
-  return view.getInt32(0);
 }

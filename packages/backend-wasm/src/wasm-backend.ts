@@ -28,7 +28,7 @@ import {
 } from '@phiblocks/tensor';
 import type { Simd } from './kernels.ts';
 import { cacheFormats, WasmCache } from './kv-cache.ts';
-import { bitsOf, Machine } from './machine.ts';
+import { Machine } from './machine.ts';
 import { scratchSize } from './memory-bank.ts';
 import { type MemoryPlan, mostMemories, roomForProducts, sizeInMemory } from './memory-plan.ts';
 import { readCache } from './read-cache.ts';
@@ -552,7 +552,7 @@ class WasmStep implements Step {
     expectHandleShape('rmsNorm', 'x', input, [null, scale.shape[0]!]);
     const [tokens, size] = handleMatrixShape('rmsNorm', 'x', input);
     const out = this.#make(tokens, size);
-    const values = [input.address, tokens, size, scale.address, bitsOf(epsilon), out.address];
+    const values = [input.address, tokens, size, scale.address, this.#machine.bitsOf(epsilon), out.address];
     this.#machine.run('rmsNorm', this.#byRows(input.size, tokens), values);
     return out;
   }
@@ -566,7 +566,8 @@ class WasmStep implements Step {
     expectHandleShape('layerNorm', 'bias', offset, [scale.shape[0]!]);
     const [tokens, size] = handleMatrixShape('layerNorm', 'x', input);
     const out = this.#make(tokens, size);
-    const values = [input.address, tokens, size, scale.address, offset.address, bitsOf(epsilon), out.address];
+    const addresses = [input.address, tokens, size, scale.address, offset.address];
+    const values = [...addresses, this.#machine.bitsOf(epsilon), out.address];
     this.#machine.run('layerNorm', this.#byRows(input.size, tokens), values);
     return out;
   }
@@ -642,7 +643,7 @@ class WasmStep implements Step {
   multiply(x: TensorHandle, factor: number): TensorHandle {
     const input = this.#backend.tensorOf(x, 'multiply');
     const out = this.#make(...input.shape);
-    this.#machine.run('multiply', input.size, [input.address, bitsOf(factor), input.size, out.address]);
+    this.#machine.run('multiply', input.size, [input.address, this.#machine.bitsOf(factor), input.size, out.address]);
     return out;
   }
 
@@ -713,7 +714,8 @@ class WasmStep implements Step {
     const { table, start } = stored.append(layer, tokens);
     const format = cacheFormats[stored.format];
     const job = [table, format, heads, headDim, start, tokens, k.address, v.address];
-    this.#machine.run('appendToCache', 4 * k.size, job);
+    // A key is written to as many cache lines as it has components.
+    this.#machine.run('appendToCache', 12 * k.size, job);
   }
 
   attention(queries: TensorHandle, cache: CacheHandle, layer: number, options: AttentionOptions): TensorHandle {
@@ -752,7 +754,7 @@ class WasmStep implements Step {
       table,
       cacheFormats[stored.format],
       length - tokens,
-      bitsOf(scale),
+      this.#machine.bitsOf(scale),
       1,
       length,
       slidingWindow,
@@ -802,7 +804,7 @@ class WasmStep implements Step {
         table,
         format,
         0,
-        bitsOf(scale),
+        this.#machine.bitsOf(scale),
         notCausal,
         length,
         noWindow,
@@ -825,8 +827,8 @@ class WasmStep implements Step {
     }
     const out = this.#make(tokens, width / 2);
     const code = kind === 'gegelu' ? 1 : 0;
-    const values = [input.address, tokens, width / 2, out.address, code, bitsOf(limit)];
-    this.#machine.run('gatedActivation', this.#byRows(4 * input.size, tokens), values);
+    const values = [input.address, tokens, width / 2, out.address, code, this.#machine.bitsOf(limit)];
+    this.#machine.run('gatedActivation', 4 * input.size, values);
     return out;
   }
 
