@@ -130,8 +130,10 @@ describeInBrowser('memory of the tab', ({ browser, open }) => {
       const answered = server.answered.reduce((sum, bytes) => sum + bytes, 0);
       expect(answered).toBeLessThan(weights.sizeInBytes + megabyte);
       expect(inPage).toBeLessThan(50 * megabyte);
-      // WebAssembly holds the model. Besides it the tensor that is packed, the next one that is under way, and the engine.
-      expect(peak - before).toBeLessThan(weights.sizeInBytes + 4 * weights.largestTensorInBytes + 200 * megabyte);
+      // WebAssembly holds the model. Besides it the tensor that is packed, the next one that is under way, the engine, and the
+      // pieces of answers that it has not collected yet: 0.38 GB in all on an idle machine, 0.5 GB on a busy one, where it
+      // collects later. What must not be there is the file a second time.
+      expect(peak - before).toBeLessThan(weights.sizeInBytes + 8 * weights.largestTensorInBytes + 200 * megabyte);
     } finally {
       clearInterval(watch);
       server.close();
