@@ -2,65 +2,20 @@
 // build. Needs 2.5 GB. Prints tokens per second at several lengths of context, the bandwidth that they mean and what plain
 // reading of the same memory reaches in turn with them; medians of 5 and of 9 tokens. PROFILE=1 adds where a token's time goes.
 import { createWasmBackend } from '../dist/index.js';
+import { createMadeUpModel, macsPerToken, median, shape, timed } from './made-up-model.mjs';
 
 const [threads = '2', simd = 'auto', kvCache = 'f16'] = process.argv.slice(2);
-const [layers, C, I, H, D, V] = [32, 3072, 8192, 32, 96, 32064];
-const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
 const backend = await createWasmBackend({ threads: Number(threads), simd, kvCache });
 console.log(process.version, JSON.stringify(backend.report()));
 
 const start = performance.now();
-const bytes = new Uint8Array((V * C * 18) / 32).fill(0x1c);
-// Nibbles 8 above and below by turns, so that sums neither grow nor vanish.
-for (let i = 0; i < bytes.length; i++) if (i % 18 > 1) bytes[i] = i % 2 ? 0x7a : 0x96;
-const weight = (rows, columns) =>
-  backend.uploadWeight({
-    format: 'Q4_0',
-    shape: [rows, columns],
-    bytes: bytes.subarray(0, (rows * columns * 18) / 32),
-    dequantizeRow() {},
-  });
-const model = Array.from({ length: layers }, () => ({
-  qkv: weight(3 * C, C),
-  out: weight(C, C),
-  gateUp: weight(2 * I, C),
-  down: weight(C, I),
-}));
-const embedding = weight(V, C);
-const head = weight(V, C);
-const norm = backend.upload({ data: new Float32Array(C).fill(1), shape: [C] });
+const model = createMadeUpModel(backend);
 console.log(`loaded in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 
-const cache = backend.createCache({ numLayers: layers, numKeyValueHeads: H, headDim: D });
-
+const cache = model.createCache();
 const profile = new Map();
-
-async function forward(tokens) {
-  const step = profiled(backend.beginStep());
-  const angles = { data: new Float32Array((tokens * D) / 2).fill(0.5), shape: [tokens, D / 2] };
-  const rotary = { cos: step.upload(angles), sin: step.upload(angles) };
-  const kept = [rotary.cos, rotary.sin];
-  let hidden = step.embed(
-    embedding,
-    new Int32Array(tokens).map((_, i) => i * 7),
-  );
-  for (const [layer, { qkv, out, gateUp, down }] of model.entries()) {
-    const fused = step.linear(step.rmsNorm(hidden, norm, 1e-5), qkv);
-    const q = step.rotate(step.columns(fused, 0, C), rotary, D);
-    const k = step.rotate(step.columns(fused, C, C), rotary, D);
-    step.appendToCache(cache, layer, k, step.columns(fused, 2 * C, C));
-    const attended = step.attention(q, cache, layer, { scale: 1 / Math.sqrt(D), slidingWindow: 2047 });
-    hidden = step.add(hidden, step.linear(attended, out));
-    const gated = step.gatedActivation(step.linear(step.rmsNorm(hidden, norm, 1e-5), gateUp), 'swiglu');
-    hidden = step.add(hidden, step.linear(gated, down));
-    step.keepOnly([hidden, ...kept]);
-  }
-  const last = step.rows(step.rmsNorm(hidden, norm, 1e-5), tokens - 1, 1);
-  await backend.read(step.linear(last, head));
-  step.commit(cache, tokens);
-  step.end();
-}
+const forward = (tokens) => model.forward(cache, tokens, profiled);
 
 /** With PROFILE=1 a step that adds up how long each of its operations takes, in `profile`. */
 function profiled(step) {
@@ -79,12 +34,6 @@ function profiled(step) {
   });
 }
 
-const timed = async (run) => {
-  const before = performance.now();
-  await run();
-  return performance.now() - before;
-};
-
 const prompt = Number(process.env.PROMPT ?? 512);
 await forward(64);
 for (let i = 0; i < 4; i++) await forward(1);
@@ -93,7 +42,7 @@ for (const context of (process.env.CONTEXTS ?? '64,1024,4096').split(',').map(Nu
     const tokens = Math.min(prompt, context - cache.length);
     const elapsed = await timed(() => forward(tokens));
     if (tokens === prompt) {
-      const macs = tokens * layers * (3 * C * C + C * C + 3 * C * I);
+      const macs = tokens * macsPerToken;
       console.log(
         `prompt of ${tokens} behind ${cache.length - tokens}: ${((tokens / elapsed) * 1000).toFixed(1)} tokens/s, ` +
           `${(macs / elapsed / 1e6).toFixed(1)} GMAC/s in linear layers if all else took no time`,
@@ -113,7 +62,7 @@ for (const context of (process.env.CONTEXTS ?? '64,1024,4096').split(',').map(Nu
   }
   const size = backend.streamWeights().sizeInBytes;
   // The table of embeddings is streamed and not read by a token.
-  const read = size - (V * C * 18) / 32;
+  const read = size - (shape.vocabSize * shape.hiddenSize * 18) / 32;
   const [token, stream] = [median(times), median(streams)];
   console.log(
     `context ${context}: ${(1000 / token).toFixed(2)} tokens/s, weights at ${(read / token / 1e6).toFixed(1)} GB/s of ` +
