@@ -1,6 +1,7 @@
 /** The parts of Node that this package asks for, where they are; browsers have none of them. */
 interface NodeProcess {
   getBuiltinModule?(name: string): unknown;
+  readonly versions?: Readonly<Record<string, string | undefined>>;
 }
 
 interface NodeWorkerThreads {
@@ -22,10 +23,18 @@ interface NodeParentPort {
   close(): void;
 }
 
+function nodeProcess(): NodeProcess | undefined {
+  return typeof process === 'undefined' ? undefined : process;
+}
+
 /** A module of Node by name; undefined where there is no Node. An `import` would break bundles for browsers. */
 function nodeModule(name: string): unknown {
-  const found: NodeProcess | undefined = typeof process === 'undefined' ? undefined : process;
-  return found?.getBuiltinModule?.(name);
+  return nodeProcess()?.getBuiltinModule?.(name);
+}
+
+/** Whether a thread's event loop can be asked how long it was idle. Bun has the function, which only complains on stderr. */
+export function threadsTellIdleTime(): boolean {
+  return nodeProcess()?.versions?.bun === undefined;
 }
 
 export function nodeWorkerThreads(): NodeWorkerThreads | undefined {

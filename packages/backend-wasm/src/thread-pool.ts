@@ -1,5 +1,5 @@
 import { Phi3Error } from '@phiblocks/tensor';
-import { nodeWorkerThreads } from './host.ts';
+import { nodeWorkerThreads, threadsTellIdleTime } from './host.ts';
 
 /** What a worker is sent: everything it needs to join. */
 export interface WorkerStart {
@@ -77,6 +77,7 @@ export class ThreadPool {
    * was stopped has been idle for -1 ms (Node 20 to 24; elsewhere nothing is found, and a caller gives up after a while).
    */
   findEnded(): void {
+    if (!threadsTellIdleTime()) return;
     for (const [index, { performance }] of this.#workers.entries()) {
       const idle = performance?.eventLoopUtilization?.().idle;
       if (idle !== undefined && idle < 0) this.markLost(`worker ${index + 1} ended`);
