@@ -96,12 +96,17 @@ export class Device {
       device.release(doubled);
       // In WebGL2 the proof was not yet made of textures, which is another kernel to gpu.js.
       device.#kernels.clear();
-      Object.assign(device.#counters, { launches: 0, uploads: 0, uploadedBytes: 0, readBacks: 0, readBackBytes: 0 });
+      device.resetCounters();
       return device;
     } catch (error) {
       await device.close();
       throw error;
     }
+  }
+
+  /** What is held stays counted. */
+  resetCounters(): void {
+    Object.assign(this.#counters, { launches: 0, uploads: 0, uploadedBytes: 0, readBacks: 0, readBackBytes: 0 });
   }
 
   get adapter(): string {

@@ -26,9 +26,10 @@ import {
 } from '@phiblocks/tensor';
 import { attend } from './attend.ts';
 import { Device, type GpuCounters, type GpuMode } from './device.ts';
-import { importGpuJs } from './gpu-js.ts';
+import { type GpuJs, importGpuJs } from './gpu-js.ts';
 import { GpuWeight } from './gpu-weight.ts';
 import { GpuCache } from './kv-cache.ts';
+import { proveBackend } from './prove-backend.ts';
 import { type Slot, WorkQueue } from './work-queue.ts';
 
 /** How {@link createGpuBackend} computes. */
@@ -77,12 +78,11 @@ export async function createGpuBackend(options: GpuBackendOptions = {}): Promise
   if (mode !== 'auto' && !modes.includes(mode)) throw optionError('mode', `auto, ${modes.join(', ')}`, mode);
   if (!(maxArrayLength >= 1024)) throw optionError('maxArrayLength', 'a number from 1024 up', maxArrayLength);
   const gpuJs = await importGpuJs();
-  if (mode !== 'auto') return new GpuBackendImplementation(await Device.open(gpuJs, mode, maxArrayLength), []);
+  if (mode !== 'auto') return openBackend(gpuJs, mode, maxArrayLength, []);
   const notes: string[] = [];
   for (const candidate of modes) {
     try {
-      const device = await Device.open(gpuJs, candidate, maxArrayLength);
-      return new GpuBackendImplementation(device, notes);
+      return await openBackend(gpuJs, candidate, maxArrayLength, notes);
     } catch (error) {
       if (!isPhi3Error(error)) throw error;
       notes.push(`Not ${candidate}: ${error.message}`);
@@ -95,6 +95,37 @@ export async function createGpuBackend(options: GpuBackendOptions = {}): Promise
     expected: 'a platform where gpu.js runs in one of its modes',
     got: notes,
   });
+}
+
+/** @throws Phi3Error `GPU_MODE_UNAVAILABLE`, also for a device that computes something else than it is told */
+async function openBackend(
+  gpuJs: GpuJs,
+  mode: GpuMode,
+  maxArrayLength: number,
+  notes: readonly string[],
+): Promise<GpuBackendImplementation> {
+  const device = await Device.open(gpuJs, mode, maxArrayLength);
+  const backend = new GpuBackendImplementation(device, notes);
+  let wrong: string | undefined;
+  try {
+    wrong = await proveBackend(backend);
+  } catch (error) {
+    await backend.dispose();
+    throw error;
+  }
+  if (wrong !== undefined) {
+    await backend.dispose();
+    throw new Phi3Error({
+      code: 'GPU_MODE_UNAVAILABLE',
+      function: 'createGpuBackend',
+      argument: 'options.mode',
+      expected: `a device that computes what it is told in mode ${mode}`,
+      got: wrong,
+    });
+  }
+  await backend.queue.idle();
+  device.resetCounters();
+  return backend;
 }
 
 function optionError(option: string, expected: string, got: unknown): ArgumentError {
