@@ -11,7 +11,9 @@ import { findChromium, missingBrowser } from '../../tools/browser-tests.mjs';
 import { createSiteServer } from '../preview.mjs';
 
 // The built site, from a static server, below the path it was built for: every link, every page, every control.
-// SCREENSHOTS=folder keeps pictures of all pages but the API, at two widths, light and dark.
+// SCREENSHOTS=folder keeps pictures of all pages but the API, at two widths, light and dark, cut into pieces that can be
+// looked at without making them smaller. SCREENSHOT_PAGES=a,b takes the pages with these parts of a name, also of the API,
+// and SCREENSHOT_PIECES=n no more than the first n pieces of each.
 
 allowLoopback();
 
@@ -22,6 +24,7 @@ const { base } = JSON.parse(readFileSync(join(dist, 'site.json'), 'utf8')) as { 
 const reason = missingBrowser();
 const isRequired = Boolean(process.env.REQUIRE_BROWSER);
 const screenshots = process.env.SCREENSHOTS;
+const pieceHeight = 1400;
 
 /** Every page, relative to the base. */
 const pages = readdirSync(dist, { recursive: true, encoding: 'utf8' })
@@ -313,25 +316,38 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     expect([...sizes.keys()].filter((url) => !url.startsWith('http://localhost:'))).toEqual([]);
   });
 
-  it.runIf(screenshots !== undefined)('is photographed', { timeout: 900_000 }, async () => {
+  it.runIf(screenshots !== undefined)('is photographed', { timeout: 1_800_000 }, async () => {
     mkdirSync(screenshots!, { recursive: true });
     const address = await serve(true);
-    const shown = pages.filter((page) => !page.startsWith('api/') && !page.startsWith('decisions/'));
-    const wanted = process.env.SCREENSHOT_PAGES?.split(',');
-    for (const width of [1280, 390]) {
-      for (const colorScheme of ['light', 'dark'] as const) {
-        const page = await newPage([], { width, colorScheme });
-        for (const path of shown.filter((one) => !wanted || wanted.some((part) => one.includes(part)))) {
+    const parts = process.env.SCREENSHOT_PAGES?.split(',');
+    const numPieces = Number(process.env.SCREENSHOT_PIECES ?? Number.POSITIVE_INFINITY);
+    const shown = pages.filter((page) =>
+      parts ? parts.some((part) => page.includes(part)) : !page.startsWith('api/'),
+    );
+    const variants = [1280, 390].flatMap((width) => [
+      { width, colorScheme: 'light' as const },
+      { width, colorScheme: 'dark' as const },
+    ]);
+    const photographAll = async () => {
+      for (let look = variants.shift(); look !== undefined; look = variants.shift()) {
+        const page = await newPage([], look);
+        for (const path of shown) {
           await page.goto(address + path);
           for (const place of await figuresOf(page)) {
             for (const button of await place.locator('[data-load]').all()) await button.click();
           }
           await page.waitForLoadState('networkidle');
-          const name = `${path.replaceAll('/', '-').replace('.html', '')}-${width}-${colorScheme}.png`;
-          await page.screenshot({ path: join(screenshots!, name), fullPage: true });
+          const name = `${path.replaceAll('/', '-').replace('.html', '')}-${look.width}-${look.colorScheme}`;
+          const sizeInPixels = await page.evaluate(() => document.documentElement.scrollHeight);
+          for (let y = 0, piece = 1; y < sizeInPixels && piece <= numPieces; y += pieceHeight, piece++) {
+            const clip = { x: 0, y, width: look.width, height: Math.min(pieceHeight, sizeInPixels - y) };
+            const file = `${name}-${String(piece).padStart(2, '0')}.png`;
+            await page.screenshot({ path: join(screenshots!, file), fullPage: true, clip });
+          }
         }
         await page.context().close();
       }
-    }
+    };
+    await Promise.all([photographAll(), photographAll()]);
   });
 });
