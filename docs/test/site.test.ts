@@ -324,28 +324,28 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     const shown = pages.filter((page) =>
       parts ? parts.some((part) => page.includes(part)) : !page.startsWith('api/'),
     );
-    const variants = [1280, 390].flatMap((width) => [
-      { width, colorScheme: 'light' as const },
-      { width, colorScheme: 'dark' as const },
-    ]);
+    const rest = [1280, 390].flatMap((width) => shown.map((path) => ({ width, path })));
     const photographAll = async () => {
-      for (let look = variants.shift(); look !== undefined; look = variants.shift()) {
-        const page = await newPage([], look);
-        for (const path of shown) {
-          await page.goto(address + path);
-          for (const place of await figuresOf(page)) {
-            for (const button of await place.locator('[data-load]').all()) await button.click();
-          }
-          await page.waitForLoadState('networkidle');
-          const name = `${path.replaceAll('/', '-').replace('.html', '')}-${look.width}-${look.colorScheme}`;
-          const sizeInPixels = await page.evaluate(() => document.documentElement.scrollHeight);
+      const page = await newPage();
+      for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
+        const { width, path } = next;
+        await page.setViewportSize({ width, height: 900 });
+        await page.goto(address + path);
+        for (const place of await figuresOf(page)) {
+          for (const button of await place.locator('[data-load]').all()) await button.click();
+        }
+        await page.waitForLoadState('networkidle');
+        await page.evaluate(() => scrollTo(0, 0)); // else the bar at the top stands where the last button was
+        const sizeInPixels = await page.evaluate(() => document.documentElement.scrollHeight);
+        for (const colorScheme of ['light', 'dark'] as const) {
+          await page.emulateMedia({ colorScheme });
           for (let y = 0, piece = 1; y < sizeInPixels && piece <= numPieces; y += pieceHeight, piece++) {
-            const clip = { x: 0, y, width: look.width, height: Math.min(pieceHeight, sizeInPixels - y) };
-            const file = `${name}-${String(piece).padStart(2, '0')}.png`;
-            await page.screenshot({ path: join(screenshots!, file), fullPage: true, clip });
+            const clip = { x: 0, y, width, height: Math.min(pieceHeight, sizeInPixels - y) };
+            const name = path.replaceAll('/', '-').replace('.html', '');
+            const file = `${name}-${width}-${colorScheme}-${String(piece).padStart(2, '0')}.png`;
+            await page.screenshot({ path: join(screenshots!, file), fullPage: true, clip, timeout: 120_000 });
           }
         }
-        await page.context().close();
       }
     };
     await Promise.all([photographAll(), photographAll()]);
