@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitepress';
 import { alignedColumns } from './build/aligned-columns.ts';
+import { hangingIndent } from './build/hanging-indent.ts';
 import { copyPlayground, servePlayground } from './build/playground.ts';
 import { repositoryLinks } from './build/repository-links.ts';
 import { sidebar } from './build/sidebar.ts';
@@ -27,6 +28,7 @@ export default defineConfig({
   markdown: {
     // Of GitHub's themes those whose comments, which hold the values of examples, can be read on the theme's grey.
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
+    codeTransformers: [hangingIndent],
     config: (markdown) => {
       markdown.use(repositoryLinks);
       markdown.use(unbreakableUnits);

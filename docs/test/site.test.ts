@@ -205,9 +205,10 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
   async function changesValues(place: Locator, control: Locator, timeout = 2_000): Promise<boolean> {
     const read = async () => (await place.locator('[data-value]').allTextContents()).join('|');
     const before = await read();
-    const changed = () =>
+    // Only the last way of using a control has all of the time: what an earlier one changes late is seen then, too.
+    const changed = (isLast = true) =>
       expect
-        .poll(read, { timeout, interval: 25 })
+        .poll(read, { timeout: isLast ? timeout : 100, interval: 25 })
         .not.toBe(before)
         .then(
           () => true,
@@ -219,9 +220,10 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
       const options = control.locator('option');
       const values = await options.evaluateAll((list) => list.map((option) => (option as HTMLOptionElement).value));
       let hasChanged = values.length === 1;
-      for (const value of values.filter((one) => one !== chosen)) {
+      const others = values.filter((one) => one !== chosen);
+      for (const value of others) {
         await control.selectOption(value);
-        hasChanged ||= await changed();
+        hasChanged ||= await changed(value === others.at(-1));
         if (hasChanged) break;
       }
       await control.selectOption(chosen);
@@ -232,7 +234,7 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
       let hasChanged = false;
       for (const key of ['End', 'Home', 'ArrowRight']) {
         await control.press(key);
-        hasChanged = await changed();
+        hasChanged = await changed(key === 'ArrowRight');
         if (hasChanged) break;
       }
       await control.fill(chosen);
