@@ -2,9 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitepress';
+import { alignedColumns } from './build/aligned-columns.ts';
+import { hangingIndent } from './build/hanging-indent.ts';
 import { copyPlayground, servePlayground } from './build/playground.ts';
 import { repositoryLinks } from './build/repository-links.ts';
 import { sidebar } from './build/sidebar.ts';
+import { unbreakableUnits } from './build/unbreakable-units.ts';
 
 // Below which path the site is served: `DOCS_BASE=/phiblocks/ pnpm docs:build`.
 const base = process.env.DOCS_BASE ?? '/';
@@ -23,8 +26,13 @@ export default defineConfig({
   lastUpdated: false,
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${base}icon.svg` }]],
   markdown: {
+    // Of GitHub's themes those whose comments, which hold the values of examples, can be read on the theme's grey.
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
+    codeTransformers: [hangingIndent],
     config: (markdown) => {
       markdown.use(repositoryLinks);
+      markdown.use(unbreakableUnits);
+      markdown.use(alignedColumns);
     },
   },
   themeConfig: {

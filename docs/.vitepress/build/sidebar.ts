@@ -66,6 +66,7 @@ export function sidebar(): DefaultTheme.SidebarItem[] {
         { text: 'Which Phi-3 am I holding?', link: '/which-phi-3' },
         { text: 'Playground', link: '/playground' },
         { text: 'Benchmarks', link: '/benchmarks' },
+        { text: 'What platforms lack', link: '/platform-faults' },
       ],
     },
     { text: 'Packages', collapsed: true, items: readmes('packages') },
@@ -80,7 +81,11 @@ export function sidebar(): DefaultTheme.SidebarItem[] {
         { text: 'Contributing', link: '/project/contributing' },
         { text: 'Writing pages of this site', link: '/CONTRIBUTING-site' },
         { text: 'Security', link: '/project/security' },
+        ...project
+          .filter(({ page }) => /^(?:tools|internal)\//.test(page))
+          .map(({ page, file }) => ({ text: titleOf(`../${file}`), link: `/project/${page}` })),
       ],
     },
+    { text: 'Decisions', collapsed: true, items: pagesOf('decisions') },
   ];
 }

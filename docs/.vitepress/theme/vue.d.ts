@@ -1,8 +1,9 @@
-// What TypeScript sees of single-file components; Vite compiles them.
-declare module '*.vue' {
-  import type { DefineComponent } from 'vue';
+/// <reference types="vitepress/client" />
+import type { DefineComponent } from 'vue';
 
-  const component: DefineComponent<object, object, unknown>;
-  export default component;
+declare module 'vue' {
+  interface GlobalComponents {
+    /** Of VitePress, which registers it and does not say so to TypeScript: renders its slot in the browser only. */
+    ClientOnly: DefineComponent;
+  }
 }
-declare module '*.css';

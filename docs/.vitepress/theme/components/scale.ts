@@ -41,14 +41,14 @@ function ticks(values: readonly number[], min: number, max: number): { value: nu
     .map((value) => ({ value, label: shortNumber(value) }));
 }
 
-/** 1,500,000 → 1.5M */
+/** 1,500,000 → 1.5M, 1500 → 1,500 */
 export function shortNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e9) return `${round(value / 1e9)}G`;
   if (size >= 1e6) return `${round(value / 1e6)}M`;
   if (size >= 1e4) return `${round(value / 1e3)}k`;
   if (size !== 0 && size < 1e-3) return value.toExponential(0);
-  return String(round(value));
+  return round(value).toLocaleString('en-US', { maximumFractionDigits: 6 });
 }
 
 function round(value: number): number {
