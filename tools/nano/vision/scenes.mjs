@@ -18,6 +18,9 @@ const step = 7;
 const radii = [28, 35, 42];
 const gap = 8;
 const colourJitter = 12;
+const token = 28;
+const marksX = [7, 14, 21];
+const marksY = [7, 14];
 
 /** FNV-1a, 32 bits, of an ASCII text. */
 export function fnv1a(text) {
@@ -63,19 +66,21 @@ function drawThings(random) {
     const rgb = rgbOfColours[colour].map((value) =>
       Math.min(255, Math.max(0, value + random(2 * colourJitter + 1) - colourJitter)),
     );
-    const place = findPlace(random, things);
+    const place = findPlace(random, things, shape);
     if (!place) return undefined;
     things.push({ shape, colour, ...place, rgb });
   }
   return things;
 }
 
-function findPlace(random, things) {
-  for (let attempt = 0; attempt < 50; attempt++) {
+function findPlace(random, things, shape) {
+  for (let attempt = 0; attempt < 100; attempt++) {
     const radius = radii[random(radii.length)];
     const places = Math.floor((side - 1 - 2 * radius) / step) + 1;
     const x = radius + step * random(places);
     const y = radius + step * random(places);
+    const markX = shapes[shape] === 'square' ? x - radius : x;
+    if (!marksX.includes(markX % token) || !marksY.includes((y - radius) % token)) continue;
     const isFree = (one) => Math.max(Math.abs(x - one.x), Math.abs(y - one.y)) > radius + one.radius + gap;
     if (things.every(isFree)) return { x, y, radius };
   }
@@ -108,12 +113,12 @@ export function questionsOf(things) {
   for (const [shape, name] of shapes.entries()) {
     const same = things.filter((thing) => thing.shape === shape);
     if (same.length === 1) ask('colour', `What colour is the ${name}?`, colours[same[0].colour]);
-    ask('count', `How many ${name}s are there?`, numbers[same.length]);
+    ask('count', `How many shapes are ${name}s?`, numbers[same.length]);
   }
   for (const [colour, name] of colours.entries()) {
     const same = things.filter((thing) => thing.colour === colour);
-    if (same.length === 1) ask('shape', `What shape is the ${name} one?`, shapes[same[0].shape]);
-    if (same.length > 0) ask('count', `How many ${name} shapes are there?`, numbers[same.length]);
+    if (same.length === 1) ask('shape', `Which shape is ${name}?`, shapes[same[0].shape]);
+    if (same.length > 0) ask('count', `How many shapes are ${name}?`, numbers[same.length]);
   }
   ask('count', 'How many shapes are there?', numbers[things.length]);
   return questions;

@@ -15,6 +15,8 @@ STEP = 7  # pixels: positions and radii are multiples, half of a patch of the to
 RADII = (28, 35, 42)
 GAP = 8  # pixels between the boxes of two shapes
 COLOUR_JITTER = 12
+TOKEN = 28  # pixels along the square that one token of the prompt shows
+MARK_X, MARK_Y = (7, 14, 21), (7, 14)  # where in such a square the mark of a shape may be
 
 _MASK = 0xFFFFFFFF
 
@@ -44,14 +46,14 @@ class Random:
         return (self.next() * limit) >> 32
 
 
-def scene_of(seed, split, index):
+def scene_of(seed, split, index, most=4):
     """The shapes of one picture. `split` is 'train' or 'held-out': no combination of shapes and colours is in both.
 
     A shape is a dict of shape, colour (indexes), x, y (centre), radius and rgb.
     """
     random = Random(fnv1a(f'{seed}/{split}/{index}'))
     while True:
-        things = _draw_things(random)
+        things = _draw_things(random, most)
         if things is not None and is_held_out(things) == (split == 'held-out'):
             return things
 
@@ -64,8 +66,8 @@ def is_held_out(things):
     return sum(thing['colour'] + 2 * thing['shape'] for thing in things) % 6 == 0
 
 
-def _draw_things(random):
-    count = 1 + random.below(4)
+def _draw_things(random, most):
+    count = 1 + random.below(most)
     # Half of the shapes and colours are a favourite of the picture, so that counts above one are common.
     favourite_shape, favourite_colour = random.below(len(SHAPES)), random.below(len(COLOURS))
     things = []
@@ -73,7 +75,7 @@ def _draw_things(random):
         shape = favourite_shape if random.below(2) == 0 else random.below(len(SHAPES))
         colour = favourite_colour if random.below(2) == 0 else random.below(len(COLOURS))
         rgb = [min(255, max(0, value + random.below(2 * COLOUR_JITTER + 1) - COLOUR_JITTER)) for value in RGB[colour]]
-        place = _find_place(random, things)
+        place = _find_place(random, things, shape)
         if place is None:
             return None
         x, y, radius = place
@@ -81,11 +83,19 @@ def _draw_things(random):
     return things
 
 
-def _find_place(random, things):
-    for _ in range(50):
+def mark_of(shape, x, y, radius):
+    """The pixel by which a shape is known: the top of a circle or a triangle, the upper left corner of a square."""
+    return (x - radius if SHAPES[shape] == 'square' else x), y - radius
+
+
+def _find_place(random, things, shape):
+    for _ in range(100):
         radius = RADII[random.below(len(RADII))]
         places = (SIDE - 1 - 2 * radius) // STEP + 1
         x, y = radius + STEP * random.below(places), radius + STEP * random.below(places)
+        mark_x, mark_y = mark_of(shape, x, y, radius)
+        if mark_x % TOKEN not in MARK_X or mark_y % TOKEN not in MARK_Y:
+            continue  # at the edge of a square, the two beside it would look alike but for a pixel
         if all(max(abs(x - one['x']), abs(y - one['y'])) > radius + one['radius'] + GAP for one in things):
             return x, y, radius
     return None
@@ -122,13 +132,13 @@ def questions_of(things):
         same = [thing for thing in things if thing['shape'] == shape]
         if len(same) == 1:
             questions.append(('colour', f'What colour is the {name}?', COLOURS[same[0]['colour']]))
-        questions.append(('count', f'How many {name}s are there?', NUMBERS[len(same)]))
+        questions.append(('count', f'How many shapes are {name}s?', NUMBERS[len(same)]))
     for colour, name in enumerate(COLOURS):
         same = [thing for thing in things if thing['colour'] == colour]
         if len(same) == 1:
-            questions.append(('shape', f'What shape is the {name} one?', SHAPES[same[0]['shape']]))
+            questions.append(('shape', f'Which shape is {name}?', SHAPES[same[0]['shape']]))
         if len(same) > 0:
-            questions.append(('count', f'How many {name} shapes are there?', NUMBERS[len(same)]))
+            questions.append(('count', f'How many shapes are {name}?', NUMBERS[len(same)]))
     questions.append(('count', 'How many shapes are there?', NUMBERS[len(things)]))
     return questions
 
