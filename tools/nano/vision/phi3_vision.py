@@ -213,11 +213,12 @@ class Phi3Vision(Phi3):
             embedded = embedded.index_put((ids < 0).nonzero(as_tuple=True), image_rows)
         return super().forward(ids, cache, embedded)
 
-    def forward_questions(self, before, image_rows, questions, kept=None):
+    def forward_questions(self, before, image_rows, questions, kept=None, weights=None):
         """Logits `[B, Q, T, V]` of questions `[B, Q, T]` (ids) about a picture each: ids `before` it, its rows, a question.
 
         Each question sees what stands before it and itself, at the positions it would have if it alone followed; so one
-        picture pays for many questions. With `kept` `[B, K]` only those of its rows are there, at their places.
+        picture pays for many questions. With `kept` `[B, K]` only those of its rows are there, at their places; of each,
+        attention sees as many as `weights` `[B, K]` says, so that some can stand for others like them.
         """
         batch, count, length = questions.shape
         first, last = len(before), len(before) + image_rows.shape[1]
@@ -232,6 +233,10 @@ class Phi3Vision(Phi3):
         branch = torch.cat([torch.full((start,), -1), torch.arange(count).repeat_interleave(length)])
         is_visible = (branch[None] == -1) | (branch[None] == branch[:, None])
         mask = causal_mask(0, len(branch)) + additive_mask(is_visible)
+        if weights is not None:
+            extra = torch.zeros(batch, 1, 1, len(branch))
+            extra[:, 0, 0, first:start] = weights.log()
+            mask = mask + extra
         cosines, sines = (table[positions][:, None] for table in self.rotary(torch.arange(last + length)))
         for layer in self.model.layers[:-1]:
             hidden = layer(hidden, cosines, sines, mask, lambda keys, values: (keys, values))
@@ -244,7 +249,7 @@ class Phi3Vision(Phi3):
         split = layer.self_attn.qkv_proj(layer.input_layernorm(hidden)).unflatten(-1, (-1, layer.head_dim)).transpose(1, 2)
         queries, keys, values = split.split([layer.num_heads, layer.num_groups, layer.num_groups], 1)
         queries = rotate(queries[:, :, start:], cosines[:, :, start:], sines[:, :, start:])
-        attended = attend(queries, rotate(keys, cosines, sines), values, mask[start:], layer.head_dim**-0.5)
+        attended = attend(queries, rotate(keys, cosines, sines), values, mask[..., start:, :], layer.head_dim**-0.5)
         hidden = hidden[:, start:] + layer.self_attn.o_proj(attended)
         gate, up = layer.mlp.gate_up_proj(layer.post_attention_layernorm(hidden)).chunk(2, -1)
         return hidden + layer.mlp.down_proj(up * functional.silu(gate))

@@ -15,12 +15,10 @@ const rgbOfColours = [
 ];
 const numbers = ['zero', 'one', 'two', 'three', 'four'];
 const step = 7;
+const offset = 3;
 const radii = [28, 35, 42];
 const gap = 8;
 const colourJitter = 12;
-const token = 28;
-const marksX = [7, 14, 21];
-const marksY = [7, 14];
 
 /** FNV-1a, 32 bits, of an ASCII text. */
 export function fnv1a(text) {
@@ -66,21 +64,19 @@ function drawThings(random) {
     const rgb = rgbOfColours[colour].map((value) =>
       Math.min(255, Math.max(0, value + random(2 * colourJitter + 1) - colourJitter)),
     );
-    const place = findPlace(random, things, shape);
+    const place = findPlace(random, things);
     if (!place) return undefined;
     things.push({ shape, colour, ...place, rgb });
   }
   return things;
 }
 
-function findPlace(random, things, shape) {
-  for (let attempt = 0; attempt < 100; attempt++) {
+function findPlace(random, things) {
+  for (let attempt = 0; attempt < 50; attempt++) {
     const radius = radii[random(radii.length)];
-    const places = Math.floor((side - 1 - 2 * radius) / step) + 1;
-    const x = radius + step * random(places);
-    const y = radius + step * random(places);
-    const markX = shapes[shape] === 'square' ? x - radius : x;
-    if (!marksX.includes(markX % token) || !marksY.includes((y - radius) % token)) continue;
+    const places = Math.floor((side - 1 - 2 * radius - offset) / step) + 1;
+    const x = radius + offset + step * random(places);
+    const y = radius + offset + step * random(places);
     const isFree = (one) => Math.max(Math.abs(x - one.x), Math.abs(y - one.y)) > radius + one.radius + gap;
     if (things.every(isFree)) return { x, y, radius };
   }

@@ -11,12 +11,11 @@ COLOURS = ('red', 'green', 'blue', 'yellow', 'purple', 'black')
 RGB = ((220, 40, 40), (40, 160, 60), (40, 80, 220), (240, 210, 40), (150, 60, 190), (30, 30, 30))
 NUMBERS = ('zero', 'one', 'two', 'three', 'four')
 KINDS = ('colour', 'shape', 'count')
-STEP = 7  # pixels: positions and radii are multiples, half of a patch of the tower
+STEP, OFFSET = 7, 3  # pixels: centres are at OFFSET + multiples of STEP
 RADII = (28, 35, 42)
 GAP = 8  # pixels between the boxes of two shapes
 COLOUR_JITTER = 12
 TOKEN = 28  # pixels along the square that one token of the prompt shows
-MARK_X, MARK_Y = (7, 14, 21), (7, 14)  # where in such a square the mark of a shape may be
 
 _MASK = 0xFFFFFFFF
 
@@ -75,7 +74,7 @@ def _draw_things(random, most):
         shape = favourite_shape if random.below(2) == 0 else random.below(len(SHAPES))
         colour = favourite_colour if random.below(2) == 0 else random.below(len(COLOURS))
         rgb = [min(255, max(0, value + random.below(2 * COLOUR_JITTER + 1) - COLOUR_JITTER)) for value in RGB[colour]]
-        place = _find_place(random, things, shape)
+        place = _find_place(random, things)
         if place is None:
             return None
         x, y, radius = place
@@ -84,18 +83,18 @@ def _draw_things(random, most):
 
 
 def mark_of(shape, x, y, radius):
-    """The pixel by which a shape is known: the top of a circle or a triangle, the upper left corner of a square."""
+    """The pixel by which a shape is known: the top of a circle or a triangle, the upper left corner of a square.
+
+    With OFFSET it is never at the edge of a token's square, where the two beside it would look alike but for a pixel.
+    """
     return (x - radius if SHAPES[shape] == 'square' else x), y - radius
 
 
-def _find_place(random, things, shape):
-    for _ in range(100):
+def _find_place(random, things):
+    for _ in range(50):
         radius = RADII[random.below(len(RADII))]
-        places = (SIDE - 1 - 2 * radius) // STEP + 1
-        x, y = radius + STEP * random.below(places), radius + STEP * random.below(places)
-        mark_x, mark_y = mark_of(shape, x, y, radius)
-        if mark_x % TOKEN not in MARK_X or mark_y % TOKEN not in MARK_Y:
-            continue  # at the edge of a square, the two beside it would look alike but for a pixel
+        places = (SIDE - 1 - 2 * radius - OFFSET) // STEP + 1
+        x, y = (radius + OFFSET + STEP * random.below(places) for _ in 'xy')
         if all(max(abs(x - one['x']), abs(y - one['y'])) > radius + one['radius'] + GAP for one in things):
             return x, y, radius
     return None
