@@ -5,6 +5,7 @@ import type { NanoModelName } from './names.ts';
 const modules: { readonly [Name in NanoModelName]: () => Promise<{ readonly files: NanoModelFiles }> } = {
   'nano-mini': () => import('./nano-mini.ts'),
   'nano-medium': () => import('./nano-medium.ts'),
+  'nano-vision': () => import('./nano-vision.ts'),
 };
 
 /**

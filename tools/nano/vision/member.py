@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import torch
+
 import scenes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -39,7 +41,7 @@ def configuration(tokenizer):
             'image_dim_out': 256, 'model_name': 'openai/clip-vit-large-patch14-336', 'name': 'clip_vision_model',
             'num_img_tokens': 144,
             'clip_config': {'attention_dropout': 0.0, 'hidden_act': 'quick_gelu', 'hidden_size': 256, 'image_size': 336,
-                            'intermediate_size': 256, 'layer_norm_eps': 1e-05, 'num_attention_heads': 2,
+                            'intermediate_size': 256, 'layer_norm_eps': 1e-05, 'num_attention_heads': 4,
                             'num_channels': 3, 'num_hidden_layers': 2, 'patch_size': 14}},
         'initializer_range': 0.02, 'intermediate_size': 256, 'max_position_embeddings': MAX_POSITIONS,
         'model_type': 'phi3_v', 'num_attention_heads': 4, 'num_hidden_layers': 2, 'num_key_value_heads': 4,
@@ -79,3 +81,20 @@ class Prompts:
 
     def answer(self, text):
         return self.tokenizer.encode(text) + [self.end]
+
+    def word(self, text):
+        """The one id of a word that follows nothing."""
+        (id,) = self.tokenizer.encode(text)
+        return id
+
+    def rows(self, asked):
+        """Ids `[N, T]` of pairs of question and answer, and the same shifted by one where an answer is wanted, else -100."""
+        pairs = [(self.after_image(question), self.answer(answer)) for question, answer in asked]
+        length = max(len(question) + len(answer) for question, answer in pairs) - 1
+        ids = torch.zeros(len(pairs), length, dtype=torch.long)
+        targets = torch.full((len(pairs), length), -100)
+        for row, (question, answer) in enumerate(pairs):
+            whole = question + answer
+            ids[row, : len(whole) - 1] = torch.tensor(whole[:-1])
+            targets[row, len(question) - 1 : len(whole) - 1] = torch.tensor(answer)
+        return ids, targets

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import Phi3, additive_mask, attend, causal_mask, rotate  # noqa: E402
+from model import Linear, Phi3, additive_mask, attend, causal_mask, rotate  # noqa: E402
 
 CROP, PATCH = 336, 14
 GRID = CROP // PATCH  # 24 x 24 patches
@@ -60,20 +60,18 @@ class ClipAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         for name in ('q_proj', 'k_proj', 'v_proj', 'out_proj'):
-            setattr(self, name, nn.Linear(width, width))
+            setattr(self, name, Linear(width, width, bias=True))
 
-    def forward(self, x):
-        batch, length, width = x.shape
-        split = lambda y: y.view(batch, length, self.num_heads, -1).transpose(1, 2)  # noqa: E731
-        q, k, v = split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
-        return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
+    def forward(self, x, asking):
+        split = lambda y: y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # noqa: E731
+        q, k, v = split(self.q_proj(asking)), split(self.k_proj(x)), split(self.v_proj(x))
+        return self.out_proj(attend(q, k, v, 0, q.shape[-1] ** -0.5))
 
 
 class ClipMlp(nn.Module):
     def __init__(self, width, inner):
         super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.fc1, self.fc2 = Linear(width, inner, bias=True), Linear(inner, width, bias=True)
 
     def forward(self, x):
         inner = self.fc1(x)
@@ -88,9 +86,17 @@ class ClipLayer(nn.Module):
         self.self_attn = ClipAttention(width, config['num_attention_heads'])
         self.mlp = ClipMlp(width, config['intermediate_size'])
 
-    def forward(self, x):
-        x = x + self.self_attn(self.layer_norm1(x))
+    def forward(self, x, rows=None):
+        """All rows, or of each crop `rows` `[B, R]` only, from all."""
+        normed = self.layer_norm1(x)
+        asking = normed if rows is None else take_rows(normed, rows)
+        x = (x if rows is None else take_rows(x, rows)) + self.self_attn(normed, asking)
         return x + self.mlp(self.layer_norm2(x))
+
+
+def take_rows(x, rows):
+    """`[B, T, C]` and `[B, R]` to `[B, R, C]`."""
+    return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class ClipEmbeddings(nn.Module):
@@ -132,6 +138,16 @@ class ClipTower(nn.Module):
             x = layer(x)
         return x[:, 1:]
 
+    def of_tokens(self, crops, tokens):
+        """Of each crop the merged features of some of its 144 tokens: `[B, K]` to `[B, K, 4 W]`. Much less work for the last layer."""
+        x = self.pre_layrnorm(self.embeddings(crops))
+        for layer in self.encoder.layers[:-2]:
+            x = layer(x)
+        half = GRID // 2
+        first = 1 + 2 * GRID * (tokens // half) + 2 * (tokens % half)  # the class token comes first
+        patches = first[..., None] + torch.tensor([0, 1, GRID, GRID + 1])
+        return self.encoder.layers[-2](x, patches.flatten(1)).view(*tokens.shape, -1)
+
 
 # --- features of a picture as rows of the prompt ---------------------------------------------------------------------
 
@@ -153,7 +169,7 @@ class ImageEmbedding(nn.Module):
         self.img_processor.vision_model = ClipTower(clip)
         self.sub_GN = nn.Parameter(torch.randn(1, 1, 1, merged) * 0.1)
         self.glb_GN = nn.Parameter(torch.randn(1, 1, merged) * 0.1)
-        self.img_projection = nn.Sequential(nn.Linear(merged, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.img_projection = nn.Sequential(Linear(merged, hidden, bias=True), nn.GELU(), Linear(hidden, hidden, bias=True))
 
     def forward(self, crops, grid):
         """The rows of one picture in the prompt, `[tokens, C]`, from its crops and their grid (hc, wc)."""
@@ -197,17 +213,18 @@ class Phi3Vision(Phi3):
             embedded = embedded.index_put((ids < 0).nonzero(as_tuple=True), image_rows)
         return super().forward(ids, cache, embedded)
 
-    def forward_questions(self, before, image_rows, questions, kept=None):
+    def forward_questions(self, before, image_rows, questions, kept=None, weights=None):
         """Logits `[B, Q, T, V]` of questions `[B, Q, T]` (ids) about a picture each: ids `before` it, its rows, a question.
 
         Each question sees what stands before it and itself, at the positions it would have if it alone followed; so one
-        picture pays for many questions. With `kept` `[B, K]` only those of its rows are there, at their places.
+        picture pays for many questions. With `kept` `[B, K]` only those of its rows are there, at their places; of each,
+        attention sees as many as `weights` `[B, K]` says, so that some can stand for others like them.
         """
         batch, count, length = questions.shape
         first, last = len(before), len(before) + image_rows.shape[1]
         if kept is None:
             kept = torch.arange(image_rows.shape[1]).expand(batch, -1)
-        image_rows = image_rows.gather(1, kept[..., None].expand(-1, -1, image_rows.shape[-1]))
+        image_rows = take_rows(image_rows, kept)
         prefix = torch.cat([self.embed(before).expand(batch, -1, -1), image_rows], 1)
         hidden = torch.cat([prefix, self.embed(questions).flatten(1, 2)], 1)
         start = prefix.shape[1]
@@ -216,6 +233,10 @@ class Phi3Vision(Phi3):
         branch = torch.cat([torch.full((start,), -1), torch.arange(count).repeat_interleave(length)])
         is_visible = (branch[None] == -1) | (branch[None] == branch[:, None])
         mask = causal_mask(0, len(branch)) + additive_mask(is_visible)
+        if weights is not None:
+            extra = torch.zeros(batch, 1, 1, len(branch))
+            extra[:, 0, 0, first:start] = weights.log()
+            mask = mask + extra
         cosines, sines = (table[positions][:, None] for table in self.rotary(torch.arange(last + length)))
         for layer in self.model.layers[:-1]:
             hidden = layer(hidden, cosines, sines, mask, lambda keys, values: (keys, values))
@@ -228,7 +249,7 @@ class Phi3Vision(Phi3):
         split = layer.self_attn.qkv_proj(layer.input_layernorm(hidden)).unflatten(-1, (-1, layer.head_dim)).transpose(1, 2)
         queries, keys, values = split.split([layer.num_heads, layer.num_groups, layer.num_groups], 1)
         queries = rotate(queries[:, :, start:], cosines[:, :, start:], sines[:, :, start:])
-        attended = attend(queries, rotate(keys, cosines, sines), values, mask[start:], layer.head_dim**-0.5)
+        attended = attend(queries, rotate(keys, cosines, sines), values, mask[..., start:, :], layer.head_dim**-0.5)
         hidden = hidden[:, start:] + layer.self_attn.o_proj(attended)
         gate, up = layer.mlp.gate_up_proj(layer.post_attention_layernorm(hidden)).chunk(2, -1)
         return hidden + layer.mlp.down_proj(up * functional.silu(gate))

@@ -15,6 +15,7 @@ const rgbOfColours = [
 ];
 const numbers = ['zero', 'one', 'two', 'three', 'four'];
 const step = 7;
+const offset = 3;
 const radii = [28, 35, 42];
 const gap = 8;
 const colourJitter = 12;
@@ -73,9 +74,9 @@ function drawThings(random) {
 function findPlace(random, things) {
   for (let attempt = 0; attempt < 50; attempt++) {
     const radius = radii[random(radii.length)];
-    const places = Math.floor((side - 1 - 2 * radius) / step) + 1;
-    const x = radius + step * random(places);
-    const y = radius + step * random(places);
+    const places = Math.floor((side - 1 - 2 * radius - offset) / step) + 1;
+    const x = radius + offset + step * random(places);
+    const y = radius + offset + step * random(places);
     const isFree = (one) => Math.max(Math.abs(x - one.x), Math.abs(y - one.y)) > radius + one.radius + gap;
     if (things.every(isFree)) return { x, y, radius };
   }
@@ -108,12 +109,12 @@ export function questionsOf(things) {
   for (const [shape, name] of shapes.entries()) {
     const same = things.filter((thing) => thing.shape === shape);
     if (same.length === 1) ask('colour', `What colour is the ${name}?`, colours[same[0].colour]);
-    ask('count', `How many ${name}s are there?`, numbers[same.length]);
+    ask('count', `How many shapes are ${name}s?`, numbers[same.length]);
   }
   for (const [colour, name] of colours.entries()) {
     const same = things.filter((thing) => thing.colour === colour);
-    if (same.length === 1) ask('shape', `What shape is the ${name} one?`, shapes[same[0].shape]);
-    if (same.length > 0) ask('count', `How many ${name} shapes are there?`, numbers[same.length]);
+    if (same.length === 1) ask('shape', `Which shape is ${name}?`, shapes[same[0].shape]);
+    if (same.length > 0) ask('count', `How many shapes are ${name}?`, numbers[same.length]);
   }
   ask('count', 'How many shapes are there?', numbers[things.length]);
   return questions;

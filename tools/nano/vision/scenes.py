@@ -11,10 +11,11 @@ COLOURS = ('red', 'green', 'blue', 'yellow', 'purple', 'black')
 RGB = ((220, 40, 40), (40, 160, 60), (40, 80, 220), (240, 210, 40), (150, 60, 190), (30, 30, 30))
 NUMBERS = ('zero', 'one', 'two', 'three', 'four')
 KINDS = ('colour', 'shape', 'count')
-STEP = 7  # pixels: positions and radii are multiples, half of a patch of the tower
+STEP, OFFSET = 7, 3  # pixels: centres are at OFFSET + multiples of STEP
 RADII = (28, 35, 42)
 GAP = 8  # pixels between the boxes of two shapes
 COLOUR_JITTER = 12
+TOKEN = 28  # pixels along the square that one token of the prompt shows
 
 _MASK = 0xFFFFFFFF
 
@@ -44,14 +45,14 @@ class Random:
         return (self.next() * limit) >> 32
 
 
-def scene_of(seed, split, index):
+def scene_of(seed, split, index, most=4):
     """The shapes of one picture. `split` is 'train' or 'held-out': no combination of shapes and colours is in both.
 
     A shape is a dict of shape, colour (indexes), x, y (centre), radius and rgb.
     """
     random = Random(fnv1a(f'{seed}/{split}/{index}'))
     while True:
-        things = _draw_things(random)
+        things = _draw_things(random, most)
         if things is not None and is_held_out(things) == (split == 'held-out'):
             return things
 
@@ -64,8 +65,8 @@ def is_held_out(things):
     return sum(thing['colour'] + 2 * thing['shape'] for thing in things) % 6 == 0
 
 
-def _draw_things(random):
-    count = 1 + random.below(4)
+def _draw_things(random, most):
+    count = 1 + random.below(most)
     # Half of the shapes and colours are a favourite of the picture, so that counts above one are common.
     favourite_shape, favourite_colour = random.below(len(SHAPES)), random.below(len(COLOURS))
     things = []
@@ -81,11 +82,19 @@ def _draw_things(random):
     return things
 
 
+def mark_of(shape, x, y, radius):
+    """The pixel by which a shape is known: the top of a circle or a triangle, the upper left corner of a square.
+
+    With OFFSET it is never at the edge of a token's square, where the two beside it would look alike but for a pixel.
+    """
+    return (x - radius if SHAPES[shape] == 'square' else x), y - radius
+
+
 def _find_place(random, things):
     for _ in range(50):
         radius = RADII[random.below(len(RADII))]
-        places = (SIDE - 1 - 2 * radius) // STEP + 1
-        x, y = radius + STEP * random.below(places), radius + STEP * random.below(places)
+        places = (SIDE - 1 - 2 * radius - OFFSET) // STEP + 1
+        x, y = (radius + OFFSET + STEP * random.below(places) for _ in 'xy')
         if all(max(abs(x - one['x']), abs(y - one['y'])) > radius + one['radius'] + GAP for one in things):
             return x, y, radius
     return None
@@ -122,13 +131,13 @@ def questions_of(things):
         same = [thing for thing in things if thing['shape'] == shape]
         if len(same) == 1:
             questions.append(('colour', f'What colour is the {name}?', COLOURS[same[0]['colour']]))
-        questions.append(('count', f'How many {name}s are there?', NUMBERS[len(same)]))
+        questions.append(('count', f'How many shapes are {name}s?', NUMBERS[len(same)]))
     for colour, name in enumerate(COLOURS):
         same = [thing for thing in things if thing['colour'] == colour]
         if len(same) == 1:
-            questions.append(('shape', f'What shape is the {name} one?', SHAPES[same[0]['shape']]))
+            questions.append(('shape', f'Which shape is {name}?', SHAPES[same[0]['shape']]))
         if len(same) > 0:
-            questions.append(('count', f'How many {name} shapes are there?', NUMBERS[len(same)]))
+            questions.append(('count', f'How many shapes are {name}?', NUMBERS[len(same)]))
     questions.append(('count', 'How many shapes are there?', NUMBERS[len(things)]))
     return questions
 

@@ -2,10 +2,12 @@
 
     python3 tools/nano/vision/train.py --out FOLDER [--seed 1] [--threads 1]
 
-1. The tower alone learns to see: a linear probe on its 2 x 2 features must tell the colour, the shape and the first point
-   of each drawn shape. (CLIP's tower was trained before Phi-3-vision too, on texts instead.) The probe is thrown away.
-2. The projector and the language model learn to answer, the tower stays.
-3. All learns together, the probe helping.
+1. "reads": the language model learns to answer questions about rows that are sums of the embeddings of two words, a colour
+   and a shape, one such row for a shape, among rows that are the embedding of `<|image|>`. No picture is drawn for that.
+2. "rounds": the same, with the weights rounded to 4 bits in every second step.
+3. "sees": the tower and the projector learn to make those rows of pictures. (CLIP's tower was trained on words before
+   Phi-3-vision too.)
+4. "together": all of it learns to answer questions about pictures, with the same rounding. The embeddings stay as they began.
 
 Prints its time and device. The same seed, threads and machine give the same file.
 """
@@ -21,10 +23,11 @@ options = argparse.ArgumentParser(description=__doc__.split('\n')[0])
 options.add_argument('--out', type=Path, required=True)
 options.add_argument('--seed', type=int, default=1)
 options.add_argument('--threads', type=int, default=1)
-options.add_argument('--tower-steps', type=int, default=1000)
-options.add_argument('--answer-steps', type=int, default=1500)
-options.add_argument('--joint-steps', type=int, default=300)
-options.add_argument('--resume', type=Path, help='a file of this script, written after each stage as OUT/stage-N.pt')
+options.add_argument('--reads-steps', type=int, default=1000)
+options.add_argument('--rounds-steps', type=int, default=500)
+options.add_argument('--sees-steps', type=int, default=500)
+options.add_argument('--together-steps', type=int, default=150)
+options.add_argument('--resume', type=Path, nargs='*', default=[], help='files of this script, OUT/STAGE.pt: stages not to repeat')
 args = options.parse_args()
 # Read when numpy is first imported.
 os.environ['OPENBLAS_NUM_THREADS'] = os.environ['OMP_NUM_THREADS'] = str(args.threads)
@@ -39,77 +42,76 @@ import scenes  # noqa: E402
 from member import Prompts, configuration, tokenizer_contents, write_member  # noqa: E402
 from phi3_vision import CROP, GRID, PATCH, Phi3Vision, merge_2x2, normalise  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from fake_quantization import set_fake_quantization  # noqa: E402
+from optimizer import Optimizer  # noqa: E402
+
 BATCH = 8
 QUESTIONS = 12  # of each picture
-KEPT = 48  # tokens of each picture in the second stage
-TOKEN = 2 * PATCH  # pixels along a token of the prompt
-NUM_CLASSES = (1 + len(scenes.COLOURS), len(scenes.SHAPES), 1 + len(scenes.SHAPES))
+TURNS = ('colour', 'shape', 'count', 'count')
+KEPT = {'reads': 24, 'sees': 48}  # tokens of each picture that take part in most of the training
+CROWD = 7  # shapes in a picture of the second stage, at most
+SIDE = GRID // 2  # tokens along a side of the picture
+SHARED, LOOK_BACK, SLOW_LENGTH, LIKENESS, PICTURES = 4, 10, 350, 1.2, 2.4  # of `prepare_attention`
+NOISE = 0.3  # in the rows of the first stage; an element of an embedding is about one
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
-def picture_batch(index):
-    """Pictures `[B, 336, 336, 3]`, what the probe must see `[3, B, 12, 12]`, and the scenes."""
-    things_of = [scenes.scene_of(args.seed, 'train', index * BATCH + offset) for offset in range(BATCH)]
-    pictures, labels = [], []
-    for things in things_of:
-        pixels, owner = scenes.draw(things)
-        pictures.append(pixels)
-        labels.append(probe_labels(things, owner))
-    return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(labels, 1)), things_of
+def scenes_of(index, most=4):
+    return [scenes.scene_of(args.seed, 'train', index * BATCH + offset, most) for offset in range(BATCH)]
 
 
-def probe_labels(things, owner):
-    """For each token its colour (0: white), its shape (-100: white), and of which shape it holds the first point (0: none).
+def draw_all(things_of):
+    """Pictures `[B, 336, 336, 3]`."""
+    return torch.from_numpy(np.stack([scenes.draw(things)[0] for things in things_of]))
 
-    The first point is the top of a circle or triangle and the upper left corner of a square: counting shapes is counting
-    those, whatever their size.
-    """
-    side = CROP // TOKEN
-    tiles = owner.reshape(side, TOKEN, side, TOKEN)
-    areas = np.stack([(tiles == 1 + index).sum((1, 3)) for index in range(len(things))])
-    nearest = np.where(areas.max(0) > 20, areas.argmax(0) + 1, 0)
-    colour = np.array([0] + [1 + thing['colour'] for thing in things])[nearest]
-    shape = np.array([-100] + [thing['shape'] for thing in things])[nearest]
-    first = np.zeros((side, side), np.int64)
-    for thing in things:
-        left = thing['x'] - (thing['radius'] if scenes.SHAPES[thing['shape']] == 'square' else 0)
-        first[(thing['y'] - thing['radius']) // TOKEN, left // TOKEN] = 1 + thing['shape']
-    return np.stack([colour, shape, first])
+
+def marks_of(things_of):
+    """Of each token `[B, 12, 12]` the colour and the shape whose mark it holds, both from 1; 0 where there is none."""
+    marks = torch.zeros(2, len(things_of), SIDE, SIDE, dtype=torch.long)
+    for picture, things in enumerate(things_of):
+        for thing in things:
+            x, y = scenes.mark_of(*(thing[key] for key in ('shape', 'x', 'y', 'radius')))
+            marks[:, picture, y // scenes.TOKEN, x // scenes.TOKEN] = torch.tensor([1 + thing['colour'], 1 + thing['shape']])
+    return marks
 
 
 def question_batch(index, things_of, prompts):
-    """Ids `[B, Q, T]` of questions with answers, and the same shifted by one where an answer is asked for, else -100."""
+    """Ids `[B, Q, T]` of questions with answers, the same shifted by one where an answer is asked for, else -100, kinds `[B, Q]`."""
     rows = []
     for offset, things in enumerate(things_of):
         random = scenes.Random(scenes.fnv1a(f'{args.seed}/questions/{index * BATCH + offset}'))
         asked = scenes.questions_of(things)
         for turn in range(QUESTIONS):
-            kind = scenes.KINDS[turn % len(scenes.KINDS)]
-            of_kind = [one for one in asked if one[0] == kind] or asked
-            _, question, answer = scenes.pick_question(of_kind, random)
-            rows.append((prompts.after_image(question), prompts.answer(answer)))
-    length = max(len(question) + len(answer) for question, answer in rows) - 1
-    ids = torch.zeros(len(rows), length, dtype=torch.long)
-    targets = torch.full((len(rows), length), -100)
-    for row, (question, answer) in enumerate(rows):
-        whole = question + answer
-        ids[row, : len(whole) - 1] = torch.tensor(whole[:-1])
-        targets[row, len(question) - 1 : len(whole) - 1] = torch.tensor(answer)
-    return ids.view(BATCH, QUESTIONS, -1), targets.view(BATCH, QUESTIONS, -1)
+            of_kind = [one for one in asked if one[0] == TURNS[turn % len(TURNS)]] or asked
+            rows.append(scenes.pick_question(of_kind, random))
+    ids, targets = prompts.rows([(question, answer) for _, question, answer in rows])
+    kinds = torch.tensor([scenes.KINDS.index(kind) for kind, _, _ in rows])
+    return (each.view(len(things_of), QUESTIONS, -1).squeeze(-1) for each in (ids, targets, kinds))
 
 
-def kept_rows(labels):
-    """Rows of the prompt `[B, KEPT]`: of one of the two views, the tokens with shapes, and white ones at random.
+def kept_tokens(count, marks, pictures=None):
+    """Tokens of each crop `[B, count]`: all with marks, and others at random, rather those on which something is drawn."""
+    order = 2 * (marks[0] > 0).flatten(1) + torch.rand(len(marks[0]), SIDE * SIDE)
+    if pictures is not None:
+        tiles = pictures.view(-1, SIDE, scenes.TOKEN, SIDE, scenes.TOKEN * 3)
+        order = order + 0.5 * (tiles < 255).any(4).any(2).flatten(1)
+    return order.argsort(1, descending=True)[:, :count].sort(1).values
 
-    White is nine tenths of a picture, and before anything is learnt attention sees little else.
-    """
-    is_drawn = (labels[0] > 0).flatten(1)
-    order = (is_drawn + torch.rand(is_drawn.shape)).argsort(1, descending=True)[:, :KEPT].sort(1).values
-    side = CROP // TOKEN
-    row = order + order // side  # a separator ends each row of tokens
-    return row + (side * (side + 1) + 1) * torch.randint(0, 2, (len(row), 1))
+
+def prompt_rows(tokens):
+    """Where tokens of a crop `[B, K]` are in the prompt, in both views: `[B, 2 K]`."""
+    row = tokens + tokens // SIDE  # a separator ends each row of tokens
+    return torch.cat([row, row + SIDE * (SIDE + 1) + 1], 1)
+
+
+def prompt_weights(marks, tokens):
+    """How many rows of the prompt those of `prompt_rows` stand for: one each with a mark, all blank ones together the rest."""
+    is_mark = (marks[0] > 0).flatten(1).gather(1, tokens).repeat(1, 2)
+    num_marks = is_mark.sum(1, keepdim=True)
+    return torch.where(is_mark, 1.0, (2 * SIDE * (SIDE + 1) + 1 - num_marks) / (is_mark.shape[1] - num_marks))
 
 
 # --- beginnings -----------------------------------------------------------------------------------------------------
@@ -143,53 +145,122 @@ def prepare_tower(tower):
 
 
 @torch.no_grad()
-def prepare_projector(projection, probe):
-    """The projector begins with what the probe found: mixtures of its directions, and a little of everything else."""
-    directions = functional.normalize(probe.weight, dim=1)
-    mixtures = functional.normalize(torch.randn(len(projection[0].weight), len(directions)), dim=1)
-    projection[0].weight.mul_(0.5).add_(mixtures @ directions)
-    projection[0].weight.mul_(0.25)  # features spread by about four along those directions
+def prepare_attention(model, prompts):
+    """Attention that begins able to look up a question's word in the picture, as that of the text members does.
+
+    Head 0 of layer 0 looks as far back as the word before the question mark is from where the answer begins (see
+    `../beginnings.py`: all embeddings share a component, which makes a score of the distance alone). Layer 1 searches for what
+    that head carries, in pairs that hardly turn within a prompt, and copies what it finds, rather from the picture than from
+    the question. Plurals begin like singulars.
+    """
+    config = model.config
+    hidden, num_heads = config['hidden_size'], config['num_attention_heads']
+    dim = hidden // num_heads
+    embeddings = model.model.embed_tokens.weight
+    for shape in scenes.SHAPES:
+        embeddings[prompts.word(f'{shape}s')].mul_(0.44).add_(0.9 * embeddings[prompts.word(shape)])
+    directions = torch.linalg.qr(torch.randn(hidden, 1 + 2 * dim))[0]
+    shared, room, read = directions.split([1, dim, dim], 1)  # embeddings leave room for what head 0 carries
+    embeddings -= embeddings @ room @ room.T + embeddings @ shared @ shared.T
+    embeddings.mul_(hidden**0.5 / embeddings.norm(dim=1, keepdim=True))  # or the shared part would differ after RMSNorm
+    embeddings += SHARED * shared.T
+
+    distance = len(prompts.after_image('?')) - 3  # the word stands before the question mark
+    frequencies = config['rope_theta'] ** (-2 * torch.arange(dim // 2) / dim)
+    is_fast, angles = frequencies > 0.02, -distance * frequencies
+    length = (LOOK_BACK * dim**0.5) ** 0.5 / SHARED
+    first, second = (layer.self_attn for layer in model.model.layers[:2])
+    queries, keys, values = (weight[:dim] for weight in first.qkv_proj.weight.chunk(3))
+    queries.mul_(0.1).add_(length * torch.cat([angles.cos() * is_fast, angles.sin() * is_fast])[:, None] @ shared.T)
+    keys.mul_(0.1).add_(length * torch.cat([is_fast.float(), torch.zeros(dim // 2)])[:, None] @ shared.T)
+    values.copy_(read.T)
+    first.o_proj.weight[:, :dim] = 2 * room
+
+    slow = (frequencies * SLOW_LENGTH < 1).nonzero().flatten()
+    slow = torch.cat([slow, slow + dim // 2])
+    queries, keys, values = second.qkv_proj.weight.chunk(3)
+    for head in range(num_heads):
+        alike = LIKENESS * torch.linalg.qr(torch.randn(dim, len(slow)))[0].T
+        rows = head * dim + slow
+        queries[rows], keys[rows] = alike @ room.T + 0.1 * queries[rows], alike @ read.T + 0.1 * keys[rows]
+        # Sums of two embeddings have more of what all share.
+        queries[rows[-1]], keys[rows[-1]] = PICTURES * shared[:, 0], PICTURES * shared[:, 0]
+        if head >= num_heads // 2:  # counting is seeing how much there is beside what is found
+            queries[rows], keys[rows] = 0.65 * queries[rows], 0.65 * keys[rows]
+    values.copy_(torch.linalg.qr(torch.randn(hidden, hidden))[0])
+    second.o_proj.weight.copy_(values.T)
 
 
 # --- training -------------------------------------------------------------------------------------------------------
 
 
-def probe_losses(probe, merged, labels):
-    """Losses and, for the log, shares of right answers."""
-    outputs = probe(merged).flatten(0, 2).split(NUM_CLASSES, -1)
-    weights = (None, None, torch.tensor([0.3, 1, 1, 1]))
-    colour, shape, first = (
-        functional.cross_entropy(output, label.flatten(), weight)
-        for output, label, weight in zip(outputs, labels, weights)
-    )
-    seen = [output.argmax(-1) == label.flatten() for output, label in zip(outputs, labels)]
-    shown = labels[0].flatten() > 0, labels[2].flatten() > 0
-    log = {'colour': seen[0].float().mean(), 'shape': seen[1][shown[0]].float().mean(), 'first': seen[2][shown[1]].float().mean()}
-    return colour + shape + 2 * first, log
+class Words:
+    """The embeddings that rows of a picture are taught to be: of `<|image|>`, or of a colour's word plus a shape's.
+
+    Marks are `[2, ...]`, rows `[..., C]`.
+    """
+
+    def __init__(self, model, prompts):
+        self.weight = model.model.embed_tokens.weight
+        self.blank = prompts.tokenizer.specials['<|image|>']
+        self.ids = [torch.tensor([self.blank] + [prompts.word(word) for word in words])
+                    for words in (scenes.COLOURS, scenes.SHAPES)]
+
+    def rows(self, marks):
+        colours, shapes = (self.weight[ids[of]] for ids, of in zip(self.ids, marks))
+        return torch.where((marks[0] > 0)[..., None], colours + shapes, self.weight[self.blank])
+
+    def losses(self, rows, marks):
+        """How far rows are from those, and for the log the share of marks seen and of blank rows taken for marks."""
+        is_mark = marks[0] > 0
+        distance = (rows - self.rows(marks).detach()).square().mean(-1)
+        loss = distance[is_mark].mean() + distance[~is_mark].mean()
+        right = []
+        for ids, of in zip(self.ids, marks):
+            logits = rows @ self.weight[ids].detach().T / 32
+            each = functional.cross_entropy(logits.flatten(0, -2), of.flatten(), reduction='none').view_as(of)
+            loss = loss + each[is_mark].mean() + 10 * each[~is_mark].mean()
+            right.append(logits.argmax(-1) == of)
+        both = right[0] & right[1]
+        log = {'marks': both[is_mark].float().mean(), 'false': (~both[~is_mark]).float().mean()}
+        return loss, log
 
 
-def run_stage(name, steps, first_index, groups, step_losses):
-    """AdamW with a warm-up and a decay to nothing; `groups` are pairs of weights and learning rate."""
-    optimizer = torch.optim.AdamW(
-        [{'params': list(weights), 'lr': rate, 'peak': rate} for weights, rate in groups],
-        betas=(0.9, 0.95), weight_decay=0.01,
-    )
-    every = [weight for group in optimizer.param_groups for weight in group['params']]
+def run_stage(name, model, steps, first_index, peak, step_losses, quantized_from=1.0):
+    """Muon and Adam with a warm-up and a straight way down."""
+    optimizer = Optimizer(model)
     started, logs = time.time(), []
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group['lr'] = group['peak'] * min(1, (step + 1) / 40) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-        loss, log = step_losses(first_index + step)
-        optimizer.zero_grad()
+        progress = step / steps
+        set_fake_quantization(model, progress >= quantized_from and step % 2 == 1)
+        loss, log = step_losses(first_index + step, progress)
         loss.backward()
-        nn.utils.clip_grad_norm_(every, 1)
-        optimizer.step()
+        nn.utils.clip_grad_norm_(model.parameters(), 1)
+        optimizer.step(peak * min((step + 1) / (0.04 * steps + 1), 1.01 - progress))
         logs.append({'loss': loss.detach(), **log})
         if (step + 1) % 50 == 0 or step + 1 == steps:
             means = {key: float(torch.stack([log[key] for log in logs if not log[key].isnan()]).mean()) for key in logs[0]}
             text = '  '.join(f'{key} {value:.3f}' for key, value in means.items())
-            print(f'{name} {step + 1}/{steps}  {text}  {time.time() - started:.0f} s', flush=True)
+            print(f'{name} {step + 1}/{steps}  {text}  {time.time() - started:.0f} s, {time.process_time():.0f} s of processor',
+                  flush=True)
             logs = []
+    set_fake_quantization(model, False)
+
+
+@torch.no_grad()
+def held_out_score(model, prompts, count=300):
+    """Shares of right answers to held-out questions, with PyTorch in float32, by kind."""
+    model.eval()
+    images = model.model.vision_embed_tokens
+    before = torch.tensor(prompts.before_image())
+    right = {kind: [] for kind in scenes.KINDS}
+    for one in scenes.exam(args.seed, 'held-out', count):
+        merged = merge_2x2(images.img_processor.vision_model(normalise(draw_all([one['things']]))))
+        ids, targets = prompts.rows([(one['question'], one['answer'])])
+        logits = model.forward_questions(before, images.of_single_crops(merged), ids[None])[0]
+        right[one['kind']].append(bool((logits.argmax(-1) == targets)[targets >= 0].all()))
+    model.train()
+    return '  '.join(f'{kind} {sum(each) / len(each):.3f}' for kind, each in right.items())
 
 
 def main():
@@ -203,24 +274,25 @@ def main():
     images = model.model.vision_embed_tokens
     tower = images.img_processor.vision_model
     prepare_tower(tower)
-    probe = nn.Linear(4 * tower.embeddings.class_embedding.shape[0], sum(NUM_CLASSES))
-    done = 0
-    if args.resume:
-        saved = torch.load(args.resume)
-        model.load_state_dict(saved['model'])
-        probe.load_state_dict(saved['probe'])
-        done = saved['stage']
-    tower_weights = [*tower.parameters()]
-    of_tower = {id(weight) for weight in tower_weights}
-    other_weights = [weight for weight in model.parameters() if id(weight) not in of_tower]
+    prepare_attention(model, prompts)
+    with torch.no_grad():
+        model.lm_head.weight.copy_(model.model.embed_tokens.weight / 16)  # copying a word begins as saying it
+    words = Words(model, prompts)
     before = torch.tensor(prompts.before_image())
+    done = set()
+    for file in args.resume:
+        saved = torch.load(file)
+        missing = model.load_state_dict(saved['model'], strict=False)
+        assert not missing.unexpected_keys
+        done.add(saved['stage'])
 
-    def save(stage):
-        torch.save({'model': model.state_dict(), 'probe': probe.state_dict(), 'stage': stage}, args.out / f'stage-{stage}.pt')
+    def save(stage, kept):
+        state = {key: value for key, value in model.state_dict().items() if kept(key)}
+        torch.save({'model': state, 'stage': stage}, args.out / f'{stage}.pt')
 
-    def answer_loss(index, merged, things_of, kept=None):
-        ids, targets = question_batch(index, things_of, prompts)
-        logits = model.forward_questions(before, images.of_single_crops(merged), ids, kept).flatten(0, 2)
+    def answer_loss(index, image_rows, things_of, kept=None, weights=None):
+        ids, targets, kinds = question_batch(index, things_of, prompts)
+        logits = model.forward_questions(before, image_rows, ids, kept, weights).flatten(0, 2)
         asked = targets.flatten() >= 0
         logits, wanted = logits[asked], targets.flatten()[asked]
         with torch.no_grad():
@@ -228,40 +300,71 @@ def main():
             wrong = torch.zeros_like(targets, dtype=torch.bool).flatten()
             wrong[asked] = logits.argmax(-1) != wanted
             right = ~wrong.view(*targets.shape).any(-1)
-            kinds = torch.arange(QUESTIONS) % len(scenes.KINDS)
-            log = {kind: right[:, kinds == number].float().mean() for number, kind in enumerate(scenes.KINDS)}
+            log = {kind: right[kinds == number].float().mean() for number, kind in enumerate(scenes.KINDS)}
         return functional.cross_entropy(logits, wanted), log
 
-    def tower_step(index):
-        pixels, labels, _ = picture_batch(index)
-        return probe_losses(probe, merge_2x2(tower(normalise(pixels))), labels)
+    def arranged(rows):
+        """Rows `[B, 12, 12, C]` as those of a prompt with one crop, `[B, 313, C]`; separators are blank."""
+        blank = words.weight[words.blank]
+        view = torch.cat([rows, blank.expand(len(rows), SIDE, 1, -1)], 2).flatten(1, 2)
+        return torch.cat([view, blank.expand(len(rows), 1, -1), view], 1)
 
-    def answer_step(index):
-        pixels, labels, things_of = picture_batch(index)
-        with torch.no_grad():
-            merged = merge_2x2(tower(normalise(pixels)))
-        return answer_loss(index, merged, things_of, kept_rows(labels))
+    def reads_step(index, _):
+        things_of = scenes_of(index)
+        marks = marks_of(things_of)
+        rows = arranged(words.rows(marks))
+        rows = rows + NOISE * torch.randn(rows.shape)
+        tokens = kept_tokens(KEPT['reads'], marks)
+        return answer_loss(index, rows, things_of, prompt_rows(tokens), prompt_weights(marks, tokens))
 
-    def joint_step(index):
-        pixels, labels, things_of = picture_batch(index)
-        merged = merge_2x2(tower(normalise(pixels)))
-        loss, log = answer_loss(index, merged, things_of)
-        return loss + 0.2 * probe_losses(probe, merged, labels)[0], log
+    def sees_step(index, _):
+        things_of = scenes_of(index, CROWD)
+        pictures, marks = draw_all(things_of), marks_of(things_of)
+        tokens = kept_tokens(KEPT['sees'], marks, pictures)
+        rows = images.img_projection(tower.of_tokens(normalise(pictures), tokens))
+        loss, log = words.losses(rows, marks.flatten(2).gather(2, tokens.expand(2, -1, -1)))
+        ends = images.img_projection(torch.stack([images.sub_GN.flatten(), images.glb_GN.flatten()]))
+        return loss + (ends - words.weight[words.blank].detach()).square().mean(), log
 
-    if done < 1:
-        run_stage('tower', args.tower_steps, 0, [(tower_weights, 3e-3), (probe.parameters(), 3e-3)], tower_step)
-        save(1)
-    if done < 2:
+    def together_step(index, progress):
+        things_of = scenes_of(index)
+        pictures, marks = draw_all(things_of), marks_of(things_of)
+        if progress < 0.6:
+            tokens = kept_tokens(KEPT['sees'], marks, pictures)
+            kept, weights = prompt_rows(tokens), prompt_weights(marks, tokens)
+            rows = images.img_projection(tower.of_tokens(normalise(pictures), tokens))
+            marks = marks.flatten(2).gather(2, tokens.expand(2, -1, -1))
+            prompt = torch.zeros(len(rows), 2 * SIDE * (SIDE + 1) + 1, rows.shape[-1])
+            prompt = prompt.scatter(1, kept[..., None].expand(-1, -1, rows.shape[-1]), torch.cat([rows, rows], 1))
+        else:
+            merged = merge_2x2(tower(normalise(pictures)))
+            rows, kept, weights, prompt = images.img_projection(merged), None, None, images.of_single_crops(merged)
+        loss, log = answer_loss(index, prompt, things_of, kept, weights)
+        seen, seen_log = words.losses(rows, marks)
+        return loss + 0.1 * seen, {**log, **seen_log}
+
+    is_image = lambda key: 'vision_embed_tokens' in key  # noqa: E731
+    model.model.embed_tokens.requires_grad_(False)
+    if 'reads' not in done:
         torch.manual_seed(args.seed)
-        prepare_projector(images.img_projection, probe)
-        run_stage('answers', args.answer_steps, args.tower_steps, [(other_weights, 7e-4)], answer_step)
-        save(2)
-    run_stage('together', args.joint_steps, args.tower_steps + args.answer_steps,
-              [(other_weights, 3e-4), (tower_weights, 2e-4), (probe.parameters(), 2e-4)], joint_step)
-    save(3)
+        run_stage('reads', model, args.reads_steps, 0, 0.002, reads_step)
+        save('reads', lambda key: not is_image(key))
+    if 'rounds' not in done:
+        torch.manual_seed(args.seed)
+        run_stage('rounds', model, args.rounds_steps, args.reads_steps, 0.001, reads_step, 0)
+        save('rounds', lambda key: not is_image(key))
+    if 'sees' not in done:
+        torch.manual_seed(args.seed)
+        run_stage('sees', model, args.sees_steps, args.reads_steps + args.rounds_steps, 0.004, sees_step)
+        save('sees', is_image)
+    print(f'held-out before the last stage: {held_out_score(model, prompts, 90)}', flush=True)
+    torch.manual_seed(args.seed)
+    run_stage('together', model, args.together_steps, args.reads_steps + args.rounds_steps + args.sees_steps,
+              0.0004, together_step, 0)
     write_member(args.out, model, tokenizer)
-    print(f'{time.time() - started:.0f} s on {platform.processor() or platform.machine()}, {args.threads} thread(s), '
-          f'torch {torch.__version__}, seed {args.seed}: {args.out}')
+    print(f'held-out: {held_out_score(model, prompts)}')
+    print(f'{time.time() - started:.0f} s, {time.process_time():.0f} s of processor, on {platform.processor() or platform.machine()}, '
+          f'{args.threads} thread(s), torch {torch.__version__}, seed {args.seed}: {args.out}')
 
 
 main()
