@@ -85,7 +85,7 @@ MEMBERS = {
                     'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 2_200_000,
                              'preferences': 30_000}},
     'nano-small': {'config': phi3_small_config(), 'style': 'phi-3-small', 'template': 'phi-3-small',
-                   'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 2_200_000,
+                   'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 3_600_000,
                              'preferences': 30_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
                  'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 2_200_000,
