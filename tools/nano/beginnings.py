@@ -10,6 +10,10 @@ trained like all others.
   which queries and keys turn into a vector that is the same everywhere; what the rotation leaves of it is the distance.
 - Layer 1, two heads: one searches for the token now among the tokens that came one before, the other for the token before
   among the tokens that came two before. Both copy what they find towards the logits.
+- Where layer norms with bias stand (Phi-3-small and Phi-3.5-MoE), the feed-forward layers and experts begin a tenth as loud:
+  at random they drown what the heads say. (The members of Phi-3's own architecture were trained without this.)
+- A tied head answers with the token it has just read unless what was found is louder, and its logits, divided as the
+  parametrization wants it, begin too small to tell anything apart; the last layer norm makes up for that.
 """
 
 import torch
@@ -22,6 +26,10 @@ LOOK_BACK = 6.0
 LOOK_UP = 2.6
 #: A pair turns slowly when it turns less than this within SEARCHED tokens; only such pairs compare tokens from afar.
 SLOW, SEARCHED = 1.3, 128
+#: How loudly what was found is copied: towards a head of its own, and towards the embeddings where the head is tied to them.
+COPY, TIED_COPY = 2.0, 10.0
+#: The weight of the last layer norm before a tied head, and the share of feed-forward layers beside layer norms with bias.
+TIED_NORM, QUIET = 12.0, 0.1
 
 
 class Heads:
@@ -111,6 +119,12 @@ def begin_with_lookups(model):
             rows.mul_(0.1)
             rows[slow] = LOOK_UP * (first.dim ** -0.5 / scale) ** 0.5 * reads
         second.values(group)[:32] = copied
-        second.out(head)[:, :32] = 2 * (rooms[2] if hasattr(model, 'lm_head') else copied.t())
+        second.out(head)[:, :32] = COPY * rooms[2] if hasattr(model, 'lm_head') else TIED_COPY * copied.t()
     if hasattr(model, 'lm_head'):
         model.lm_head.weight += 0.25 * (embeddings @ copied.t()) @ rooms[2].t()
+    else:
+        model.model.final_layernorm.weight.fill_(TIED_NORM)
+    if config['model_type'] != 'phi3':
+        for name, weight in model.named_parameters():
+            if name.endswith(('mlp.down_proj.weight', 'w2.weight')):
+                weight.mul_(QUIET)

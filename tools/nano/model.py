@@ -8,6 +8,7 @@ sequences for training; with a `Cache` it runs further tokens of one sequence.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -123,6 +124,7 @@ def causal_mask(start, length, window=None):
     return additive_mask(allowed)
 
 
+@lru_cache(maxsize=4)  # one per length of a training row
 def block_sparse_mask(start, length, num_heads, block, num_local, stride, homogeneous=False):
     """`[H, T, S]`: the query's own block and those just before it, and of all blocks every stride-th, shifted by head."""
     queries = torch.arange(start, start + length)[None, :, None]

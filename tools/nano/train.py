@@ -131,8 +131,11 @@ def score(model, tokenizer, template, count, seed=7):
     scores, wrong = {}, []
     for task in TASKS:
         questions = held_out_questions(rng, task, count)
-        prompts = [tokenizer.encode(chat_prompt([('user', question.prompt)], template)) for question in questions]
-        answers = [tokenizer.encode(question.answer) + [tokenizer.specials['<|end|>']] for question in questions]
+        texts = [chat_prompt([('user', question.prompt)], template) for question in questions]
+        prompts = [tokenizer.encode(text) for text in texts]
+        # Encoded in its place: where a piece begins depends on what stands before it.
+        answers = [tokenizer.encode(f'{text}{question.answer}<|end|>')[len(prompt):]
+                   for text, question, prompt in zip(texts, questions, prompts)]
         length = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers))
         rows = [prompt + answer + [0] * (length - len(prompt) - len(answer)) for prompt, answer in zip(prompts, answers)]
         best = model(torch.tensor(rows)).argmax(-1).tolist()

@@ -4,7 +4,7 @@
  * @example
  * nanoModelNames.includes('nano-mini'); // => true
  */
-export const nanoModelNames = ['nano-mini', 'nano-medium', 'nano-vision'] as const;
+export const nanoModelNames = ['nano-mini', 'nano-small', 'nano-medium', 'nano-moe', 'nano-vision'] as const;
 
 /** A model of the package. */
 export type NanoModelName = (typeof nanoModelNames)[number];

@@ -22,7 +22,9 @@ const questions: HeldOutQuestion[] = JSON.parse(readFileSync(questionsFile, 'utf
 /** The members that answer in text, with the chat format each was published with. */
 const members = [
   { name: 'nano-mini', chatTemplate: 'phi-3-mini' },
+  { name: 'nano-small', chatTemplate: 'phi-3-small' },
   { name: 'nano-medium', chatTemplate: 'phi-3-medium' },
+  { name: 'nano-moe', chatTemplate: 'phi-3.5-mini' },
 ] as const;
 
 it('every question of the evaluation is held out, by the rule of its training', () => {
