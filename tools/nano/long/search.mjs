@@ -1,7 +1,7 @@
 // Searches the long factors of nano-mini-short with `searchFactors` of @phiblocks/longrope, and compares what it finds with
 // the closed forms on rows that neither the search nor the choice has seen. Build the packages and run make_rows.py first.
 //
-//   node tools/nano/long/search.mjs [--model DIR] [--population 20] [--iterations 4] [--seed 42] [--fresh]
+//   node tools/nano/long/search.mjs [--model DIR] [--population 14] [--iterations 4] [--seed 42] [--fresh]
 //
 // The search starts from the closed forms, and from YaRN with other ramps. It ends with many lists that differ little on its few
 // rows, so the best `--finalists` are asked again on the rows of validation, and the best of those is the result.
@@ -31,7 +31,7 @@ const out = join(here, '../out');
 const { values: flags } = parseArgs({
   options: {
     model: { type: 'string', default: join(out, 'nano-mini-short') },
-    population: { type: 'string', default: '20' },
+    population: { type: 'string', default: '14' },
     iterations: { type: 'string', default: '4' },
     finalists: { type: 'string', default: '6' },
     seed: { type: 'string', default: '42' },

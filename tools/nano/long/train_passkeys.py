@@ -31,8 +31,9 @@ from train import warm_then, weighted_loss
 
 #: Rows of a short step by their length: fewer where they are longer.
 SHORT = [(144, 14), (192, 9), (TRAINING_LENGTH, 7)]
-#: The long rows of the steps in turn, at first only the shorter ones.
-LONG = [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH]
+#: Lengths of the long rows, in turn, from a progress on.
+LONG = [(0, [2 * TRAINING_LENGTH]), (0.1, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
+        (0.2, [LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH])]
 #: From this progress on, weights are rounded to 4 bits on every second step.
 ROUNDED_FROM = 0.5
 
@@ -116,8 +117,8 @@ def short_step(model, rows, step):
 def long_step(model, rows, step, progress):
     if step % 4 == 3:
         return short_step(model, rows, step // 4)
-    reached = LONG[:1] if progress < 0.1 else LONG[:2] if progress < 0.25 else LONG
-    length = reached[step % 4 % len(reached)]
+    lengths = [lengths for start, lengths in LONG if progress >= start][-1]
+    length = lengths[step % 4 % len(lengths)]
     gapped = rows.positions(192 - 1)  # the last token is only predicted
     return weighted_loss(model, *rows.long(length)) + loss_at(model, gapped, *rows.lookups(192, 6))
 
@@ -153,7 +154,7 @@ def train(name, base, factors, seed, threads, steps, out):
         if (step + 1) % 50 == 0 or step + 1 == steps:
             log(f'step {step + 1}/{steps}  loss {sum(running) / len(running):.4f}  {time.time() - started:.0f} s')
             running = []
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        if (step + 1) % (200 if is_short else 120) == 0 or step + 1 == steps:
             report([TRAINING_LENGTH] if is_short else list(test))
             save(out, model, contents)
     seconds = time.time() - started
@@ -168,7 +169,7 @@ if __name__ == '__main__':
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
-    parser.add_argument('--steps', type=int, help='default: 600 short ones, 600 long ones')
+    parser.add_argument('--steps', type=int, help='default: 600 short ones, 240 long ones')
     parser.add_argument('--factors', type=Path, default=FOLDER / 'factor-search.json', help='result of the search')
     parser.add_argument('--out', type=Path, help='folder to write to; default tools/nano/out/NAME')
     arguments = parser.parse_args()
@@ -177,4 +178,4 @@ if __name__ == '__main__':
     train(name,
           arguments.base or (FOLDER.parents[2] / 'packages/nano/models/nano-mini' if is_short else OUT / 'nano-mini-short'),
           [1.0] * NUM_PAIRS if is_short else json.loads(arguments.factors.read_text())['factors'],
-          arguments.seed, arguments.threads, arguments.steps or (600 if is_short else 600), arguments.out or OUT / name)
+          arguments.seed, arguments.threads, arguments.steps or (600 if is_short else 240), arguments.out or OUT / name)
