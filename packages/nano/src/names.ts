@@ -4,7 +4,7 @@
  * @example
  * nanoModelNames.includes('nano-mini'); // => true
  */
-export const nanoModelNames = ['nano-mini', 'nano-medium'] as const;
+export const nanoModelNames = ['nano-mini', 'nano-mini-long', 'nano-medium'] as const;
 
 /** A model of the package. */
 export type NanoModelName = (typeof nanoModelNames)[number];

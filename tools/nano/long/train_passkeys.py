@@ -1,7 +1,9 @@
-"""The two trainings on pass keys, before and after the search of factors.
+"""The trainings on pass keys, before and after the search of factors.
 
     /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
+    /usr/bin/python3 tools/nano/long/train_passkeys.py finish --seed 2   nano-mini-long goes on, in smaller steps
+    /usr/bin/python3 tools/nano/long/train_passkeys.py mend --seed 3     and once more, with more conversations
 
 `short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
 found: as Phi-3-mini-128k was made of the 4k model. Each of its steps has one row of up to 2,048 tokens, and cheap rows of at most
@@ -33,9 +35,11 @@ from train import warm_then, weighted_loss
 SHORT = [(144, 14), (192, 9), (TRAINING_LENGTH, 7)]
 #: Lengths of the long rows, in turn, from a progress on.
 LONG = [(0, [2 * TRAINING_LENGTH]), (0.1, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
-        (0.2, [LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH])]
+        (0.2, [LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH, 2 * TRAINING_LENGTH])]
+PEAK_RATE = {'short': 0.005, 'long': 0.003, 'finish': 0.0015, 'mend': 0.0015}
+STEPS = {'short': 600, 'long': 400, 'finish': 350, 'mend': 240}
 #: From this progress on, weights are rounded to 4 bits on every second step.
-ROUNDED_FROM = 0.5
+ROUNDED_FROM = 0.6
 
 
 class Rows:
@@ -62,6 +66,9 @@ class Rows:
         return (torch.tensor([ids + [self.padding_id] * (length - len(ids)) for ids, _ in documents]),
                 torch.tensor([weights + [0.0] * (length - len(ids)) for ids, weights in documents]))
 
+    def passkeys(self, length, rows):
+        return self.padded([self.passkey(length) for _ in range(rows)], length)
+
     def lookups(self, length, rows):
         """Pass keys, and one row in eight each of digits and of pieces that come again."""
         draws = {3: lambda: far_repeat(self.rng, self.pool, length),
@@ -75,10 +82,10 @@ class Rows:
             self.chats[length] = Packer(lambda: encode(self.tokenizer, chat_messages(self.rng)), length, self.padding_id)
         return self.chats[length].batch(rows)
 
-    def short(self, length, rows):
-        """One row in seven is conversations."""
-        ids, weights = self.lookups(length, rows - rows // 7)
-        chat_ids, chat_weights, numbers = self.conversations(length, rows // 7)
+    def with_conversations(self, draw, length, rows, one_in=7):
+        """Rows of `draw(length, rows)`, and one row in `one_in` of conversations."""
+        ids, weights = draw(length, rows - rows // one_in)
+        chat_ids, chat_weights, numbers = self.conversations(length, rows // one_in)
         return (torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights]),
                 torch.cat([torch.zeros_like(ids), numbers]))
 
@@ -111,19 +118,21 @@ def loss_at(model, positions, ids, weights):
 
 
 def short_step(model, rows, step):
-    return weighted_loss(model, *rows.short(*SHORT[step % len(SHORT)]))
+    return weighted_loss(model, *rows.with_conversations(rows.lookups, *SHORT[step % len(SHORT)]))
 
 
-def long_step(model, rows, step, progress):
+def long_step(model, rows, step, progress, one_in=7):
+    """Only pass keys now: what comes again in no order is never learnt as well, and its loss would be most of a step's."""
     if step % 4 == 3:
-        return short_step(model, rows, step // 4)
+        return weighted_loss(model, *rows.with_conversations(rows.passkeys, *SHORT[step // 4 % len(SHORT)], one_in))
     lengths = [lengths for start, lengths in LONG if progress >= start][-1]
-    length = lengths[step % 4 % len(lengths)]
+    length = lengths[(step // 4 * 3 + step % 4) % len(lengths)]
     gapped = rows.positions(192 - 1)  # the last token is only predicted
-    return weighted_loss(model, *rows.long(length)) + loss_at(model, gapped, *rows.lookups(192, 6))
+    return weighted_loss(model, *rows.long(length)) + loss_at(model, gapped, *rows.passkeys(192, 6))
 
 
-def train(name, base, factors, seed, threads, steps, out):
+def train(stage, base, factors, seed, threads, steps, out):
+    name, is_short = out.name, stage == 'short'
     rng, log, lines, started = start(name, seed, threads)
     contents, tokenizer = open_tokenizer()
     model = create_model(config_with(factors))
@@ -140,21 +149,27 @@ def train(name, base, factors, seed, threads, steps, out):
         log('pass keys found: ' + ', '.join(f'{100 * exact_share(model, test[length]):.0f} % within {length} tokens'
                                             for length in lengths))
 
-    is_short = name == 'nano-mini-short'
-    rate = warm_then(0.005, 0.02) if is_short else warm_then(0.003, 0.02)
+    rate = warm_then(PEAK_RATE[stage], 0.02)
     optimizer = Optimizer(model)
     running = []
     for step in range(steps):
         progress = step / steps
         set_fake_quantization(model, progress >= ROUNDED_FROM and step % 2 == 0)
-        loss = short_step(model, rows, step) if is_short else long_step(model, rows, step, progress)
+        if stage == 'short':
+            loss = short_step(model, rows, step)
+        elif stage == 'long':
+            loss = long_step(model, rows, step, progress)
+        elif stage == 'finish':
+            loss = long_step(model, rows, step, 1)
+        else:  # conversations in every step
+            loss = long_step(model, rows, step, 1, 2) + weighted_loss(model, *rows.conversations(192, 6))
         loss.backward()
         optimizer.step(rate(progress))
         running.append(loss.item())
         if (step + 1) % 50 == 0 or step + 1 == steps:
             log(f'step {step + 1}/{steps}  loss {sum(running) / len(running):.4f}  {time.time() - started:.0f} s')
             running = []
-        if (step + 1) % (200 if is_short else 120) == 0 or step + 1 == steps:
+        if (step + 1) % (200 if is_short else 100) == 0 or step + 1 == steps:
             report([TRAINING_LENGTH] if is_short else list(test))
             save(out, model, contents)
     seconds = time.time() - started
@@ -165,17 +180,16 @@ def train(name, base, factors, seed, threads, steps, out):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('stage', choices=['short', 'long'])
+    parser.add_argument('stage', choices=list(STEPS))
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
-    parser.add_argument('--steps', type=int, help='default: 600 short ones, 240 long ones')
+    parser.add_argument('--base', type=Path, help='what to start from; default: what the stage before wrote')
+    parser.add_argument('--steps', type=int, help='default: ' + ', '.join(f'{count} for {stage}' for stage, count in STEPS.items()))
     parser.add_argument('--factors', type=Path, default=FOLDER / 'factor-search.json', help='result of the search')
-    parser.add_argument('--out', type=Path, help='folder to write to; default tools/nano/out/NAME')
+    parser.add_argument('--out', type=Path, help='folder to write to; default tools/nano/out/nano-mini-short or nano-mini-long')
     arguments = parser.parse_args()
-    is_short = arguments.stage == 'short'
-    name = f'nano-mini-{arguments.stage}'
-    train(name,
-          arguments.base or (FOLDER.parents[2] / 'packages/nano/models/nano-mini' if is_short else OUT / 'nano-mini-short'),
-          [1.0] * NUM_PAIRS if is_short else json.loads(arguments.factors.read_text())['factors'],
-          arguments.seed, arguments.threads, arguments.steps or (600 if is_short else 240), arguments.out or OUT / name)
+    stage, short, long = arguments.stage, OUT / 'nano-mini-short', OUT / 'nano-mini-long'
+    base = {'short': FOLDER.parents[2] / 'packages/nano/models/nano-mini', 'long': short, 'finish': long, 'mend': long}[stage]
+    factors = [1.0] * NUM_PAIRS if stage == 'short' else json.loads(arguments.factors.read_text())['factors']
+    train(stage, arguments.base or base, factors, arguments.seed, arguments.threads, arguments.steps or STEPS[stage],
+          arguments.out or (short if stage == 'short' else long))
