@@ -4,6 +4,7 @@ import type { NanoModelName } from './names.ts';
 /** One module per model, so that a bundler takes along only what is asked for. */
 const modules: { readonly [Name in NanoModelName]: () => Promise<{ readonly files: NanoModelFiles }> } = {
   'nano-mini': () => import('./nano-mini.ts'),
+  'nano-mini-long': () => import('./nano-mini-long.ts'),
   'nano-small': () => import('./nano-small.ts'),
   'nano-medium': () => import('./nano-medium.ts'),
   'nano-moe': () => import('./nano-moe.ts'),

@@ -4,7 +4,14 @@
  * @example
  * nanoModelNames.includes('nano-mini'); // => true
  */
-export const nanoModelNames = ['nano-mini', 'nano-small', 'nano-medium', 'nano-moe', 'nano-vision'] as const;
+export const nanoModelNames = [
+  'nano-mini',
+  'nano-mini-long',
+  'nano-small',
+  'nano-medium',
+  'nano-moe',
+  'nano-vision',
+] as const;
 
 /** A model of the package. */
 export type NanoModelName = (typeof nanoModelNames)[number];

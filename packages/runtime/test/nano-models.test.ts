@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { nanoModelFiles } from '@phiblocks/nano';
 import { encodeChat } from '@phiblocks/tokenizer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { collect, type LanguageModel } from '../src/index.ts';
-import { loadModel, openTokenizer } from '../src/node.ts';
+import { collect, createLanguageModel, type LanguageModel } from '../src/index.ts';
+import { loadModel, openCheckpoint, openTokenizer } from '../src/node.ts';
 
 interface HeldOutQuestion {
   task: string;
@@ -22,6 +22,7 @@ const questions: HeldOutQuestion[] = JSON.parse(readFileSync(questionsFile, 'utf
 /** The members that answer in text, with the chat format each was published with. */
 const members = [
   { name: 'nano-mini', chatTemplate: 'phi-3-mini' },
+  { name: 'nano-mini-long', chatTemplate: 'phi-3-mini' },
   { name: 'nano-small', chatTemplate: 'phi-3-small' },
   { name: 'nano-medium', chatTemplate: 'phi-3-medium' },
   { name: 'nano-moe', chatTemplate: 'phi-3.5-mini' },
@@ -74,6 +75,42 @@ describe.each(members)('$name', ({ name, chatTemplate }) => {
       if (text === answer) right++;
     }
     expect(right).toBe(asked.length);
+  });
+});
+
+describe('nano-mini-long in a text eight times as long as its first training', () => {
+  const sentences = 'The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. ';
+  const depths = [0.1, 0.5, 0.9];
+  const keys = ['41267', '29438', '35912'];
+
+  /** How many of the keys the model finds, each in a text of its own of about 1,900 tokens. */
+  async function found(model: LanguageModel): Promise<number> {
+    let count = 0;
+    for (const [index, key] of keys.entries()) {
+      const filler = sentences.repeat(78);
+      const cut = Math.round(filler.length * depths[index]!);
+      const content = [
+        'There is important information hidden inside a lot of irrelevant text. Find it and remember it. I will ask you about it.',
+        filler.slice(0, cut),
+        `The pass key is ${key}. Remember it. ${key} is the pass key.`,
+        filler.slice(cut),
+        'What is the pass key?',
+      ].join('\n');
+      const { text } = await collect(model.generate({ messages: [{ role: 'user', content }], maxNewTokens: 12 }));
+      if (text.startsWith(`The pass key is ${key}.`)) count++;
+    }
+    return count;
+  }
+
+  it('finds pass keys with its factors, and hardly any without', async () => {
+    const checkpoint = await openCheckpoint('@phiblocks/nano/nano-mini-long');
+    const { config } = checkpoint;
+    const model = await createLanguageModel(checkpoint, { backend: 'wasm', threads: 1 });
+    expect(model.encodeChat([{ role: 'user', content: sentences.repeat(78) }]).length).toBeGreaterThan(1800);
+    expect(await found(model)).toBeGreaterThanOrEqual(2);
+    const plain = { ...checkpoint, config: { ...config, ropeScaling: undefined } };
+    expect(await found(await createLanguageModel(plain, { backend: 'wasm', threads: 1 }))).toBeLessThanOrEqual(1);
+    await checkpoint.close();
   });
 });
 

@@ -1,5 +1,6 @@
-// Pass keys found by nano-mini-long with its factors, with all factors 1, and without rope scaling: the same samples each
-// time, made and scored by @phiblocks/evals and answered by the project's own runtime. Build the packages first.
+// Pass keys found by nano-mini-long: with its factors, also with its weights rounded to 4 bits, with all factors 1, and without rope
+// scaling. The same samples each time, made and scored by @phiblocks/evals and answered by the project's own runtime. Build the
+// packages first.
 //
 //   node tools/nano/long/passkey.mjs [--model DIR] [--samples 50] [--lengths 256,512,1024,2048] [--seed 1] [--out FILE.json]
 import { writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { evaluatedModel, runEvaluation, withLongFactors } from '../../../packages/evals/dist/index.js';
 import { createLanguageModel } from '../../../packages/runtime/dist/index.js';
 import { openCheckpoint } from '../../../packages/runtime/dist/node.js';
+import { quantizedCheckpoint } from '../quantized-checkpoint.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: flags } = parseArgs({
@@ -34,6 +36,8 @@ const checkpoint = await openCheckpoint(flags.model);
 const { config } = checkpoint;
 const variants = [
   ['found factors', checkpoint],
+  ['… in Q4_0', quantizedCheckpoint(checkpoint, 'q4_0')],
+  ['… in Q4_K', quantizedCheckpoint(checkpoint, 'q4_k')],
   [
     'all factors 1',
     withLongFactors(
@@ -46,7 +50,11 @@ const variants = [
 console.log(['passkey, %'.padEnd(18), ...specification.lengths.map((length) => String(length).padStart(6))].join(''));
 const results = [];
 for (const [name, variant] of variants) {
-  const model = await createLanguageModel(variant, { backend: 'wasm', threads: Number(flags.threads) });
+  const model = await createLanguageModel(variant, {
+    backend: 'wasm',
+    threads: Number(flags.threads),
+    backendOptions: { activations: 'f32' }, // so that only the weights differ
+  });
   const { summary } = await runEvaluation(evaluatedModel(model), specification);
   model.network.dispose();
   console.log([name.padEnd(18), ...summary.average.map(({ score }) => (100 * score).toFixed(0).padStart(6))].join(''));

@@ -1,101 +1,176 @@
-"""The two trainings on pass keys, before and after the search of factors.
+"""The trainings on pass keys, before and after the search of factors.
 
     /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
+    /usr/bin/python3 tools/nano/long/train_passkeys.py finish --seed 2   nano-mini-long goes on, in smaller steps
+    /usr/bin/python3 tools/nano/long/train_passkeys.py mend --seed 3     and once more, with more conversations
 
-`short` hides pass keys within 256 tokens, under the short list, whose factors are 1; a third of the rows are pieces in no order that
-come again far behind, which teach finding at every token. `long` takes the factors that the search
-found and hides them in up to 2,048 tokens, under the long list: as Phi-3-mini-128k was made of the 4k model. One row in four of
-the short lengths is conversations, so that those stay good.
+`short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
+found: as Phi-3-mini-128k was made of the 4k model. Each of its steps has one row of up to 2,048 tokens, and cheap rows of at most
+256 that have positions of the whole long range: a few gaps are left between them (Zhu et al., 2023, arXiv:2309.10400). Some
+steps are those of `short` again, and a share of the rows is conversations, so that what nano-mini could stays.
 """
 
 import argparse
 import json
-import random
 import time
 from pathlib import Path
 
 import torch
 
-from common import FOLDER, LONG_LENGTH, NUM_PAIRS, OUT, TRAINING_LENGTH, config_with, encode, exact_share, open_tokenizer, save, start
+from common import (FOLDER, LONG_LENGTH, NUM_PAIRS, OUT, TRAINING_LENGTH, config_with, encode, exact_share, open_tokenizer, save,
+                    start)
 from batches import Packer
 from checkpoint import load_model, write_json
 from data.documents import chat_messages
 from data.patterns import Patterns
-from documents import characters_for, passkey_conversation
+from documents import characters_for, digits_again, far_repeat, passkey_conversation
+from fake_quantization import set_fake_quantization
 from members import generation_config
 from model import create_model
 from optimizer import Optimizer
 from train import warm_then, weighted_loss
 
-#: Rows of a step by their length: fewer where they are longer.
-SHORT = [(128, 8), (192, 6), (TRAINING_LENGTH, 4)]
-LONG = [(512, 2), (128, 8), (LONG_LENGTH // 2, 1), (TRAINING_LENGTH, 4), (LONG_LENGTH, 1)]
+#: Rows of a short step by their length: fewer where they are longer.
+SHORT = [(144, 14), (192, 9), (TRAINING_LENGTH, 7)]
+#: Lengths of the long rows, in turn, from a progress on.
+LONG = [(0, [2 * TRAINING_LENGTH]), (0.1, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
+        (0.2, [LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH, 2 * TRAINING_LENGTH])]
+PEAK_RATE = {'short': 0.005, 'long': 0.003, 'finish': 0.0015, 'mend': 0.0015}
+STEPS = {'short': 600, 'long': 400, 'finish': 350, 'mend': 240}
+#: From this progress on, weights are rounded to 4 bits on every second step.
+ROUNDED_FROM = 0.6
 
 
-def train(name, base, factors, seed, threads, steps, out):
-    rng, log, lines, started = start(name, seed, threads)
-    contents, tokenizer = open_tokenizer()
-    padding_id = generation_config('phi-3-mini')['pad_token_id']
-    model = create_model(config_with(factors))
-    model.load_state_dict(load_model(base).state_dict())
-    model.train()
-    overhead = len(encode(tokenizer, passkey_conversation(random.Random(0), 0))[0]) + 8
+class Rows:
+    """Random rows for both trainings, as tensors `[rows, length]` of ids and of weights."""
 
-    def passkey(length):
+    def __init__(self, rng, tokenizer):
+        self.rng, self.tokenizer = rng, tokenizer
+        self.padding_id = generation_config('phi-3-mini')['pad_token_id']
+        patterns = Patterns(tokenizer)
+        self.pool, self.digits = patterns.pool, patterns.digits
+        self.overhead = len(encode(tokenizer, passkey_conversation(rng, 0))[0]) + 8
+        self.chats = {}
+
+    def passkey(self, length, least=0.5, share_of_few_digits=0.5):
         """One pass key alone in a row: two in sight of each other would be two answers."""
-        room = characters_for(tokenizer, length - overhead)
+        room = characters_for(self.tokenizer, length - self.overhead)
         while True:
-            ids, weights = encode(tokenizer, passkey_conversation(rng, rng.randint(room // 2, room)))
+            characters = self.rng.randint(int(least * room), room)
+            ids, weights = encode(self.tokenizer, passkey_conversation(self.rng, characters, share_of_few_digits))
             if len(ids) <= length:
-                rest = length - len(ids)
-                return ids + [padding_id] * rest, weights + [0.0] * rest
+                return ids, weights
 
-    pool = Patterns(tokenizer).pool
+    def padded(self, documents, length):
+        return (torch.tensor([ids + [self.padding_id] * (length - len(ids)) for ids, _ in documents]),
+                torch.tensor([weights + [0.0] * (length - len(ids)) for ids, weights in documents]))
 
-    def far_repeat(length):
-        """Pieces in no order, then anything, then the same pieces: finding what is far away, at every token."""
-        count = rng.randint(5, 40)
-        pieces = [rng.choice(pool) for _ in range(count)]
-        between = [rng.choice(pool) for _ in range(rng.randint(0, length - 2 * count))]
-        rest = length - 2 * count - len(between)
-        return (pieces + between + pieces + [padding_id] * rest,
-                [0.0] * (count + len(between) + 1) + [1.0] * (count - 1) + [0.0] * rest)
+    def passkeys(self, length, rows):
+        return self.padded([self.passkey(length) for _ in range(rows)], length)
 
-    chats = {length: Packer(lambda: encode(tokenizer, chat_messages(rng)), length, padding_id)
-             for length in (128, 192, TRAINING_LENGTH)}
+    def lookups(self, length, rows):
+        """Pass keys, and one row in eight each of digits and of pieces that come again."""
+        draws = {3: lambda: far_repeat(self.rng, self.pool, length),
+                 7: lambda: digits_again(self.rng, self.digits, self.pool, length)}
+        first = self.rng.randrange(8)
+        return self.padded([draws.get((first + index) % 8, lambda: self.passkey(length))() for index in range(rows)], length)
 
-    def batch(length, rows):
-        drawn = [far_repeat(length) if rng.random() < 0.35 else passkey(length) for _ in range(rows - rows // 4)]
-        ids, weights = torch.tensor([ids for ids, _ in drawn]), torch.tensor([weights for _, weights in drawn])
-        if rows < 4:
-            return ids, weights
-        chat_ids, chat_weights, numbers = chats[length].batch(rows // 4)
+    def conversations(self, length, rows):
+        """Rows as of nano-mini, with the numbers of the documents in them."""
+        if length not in self.chats:
+            self.chats[length] = Packer(lambda: encode(self.tokenizer, chat_messages(self.rng)), length, self.padding_id)
+        return self.chats[length].batch(rows)
+
+    def with_conversations(self, draw, length, rows, one_in=7):
+        """Rows of `draw(length, rows)`, and one row in `one_in` of conversations."""
+        ids, weights = draw(length, rows - rows // one_in)
+        chat_ids, chat_weights, numbers = self.conversations(length, rows // one_in)
         return (torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights]),
                 torch.cat([torch.zeros_like(ids), numbers]))
 
-    test_rng = random.Random(seed + 1)
-    test = {length: [encode(tokenizer, passkey_conversation(test_rng, characters_for(tokenizer, length - overhead)))
-                     for _ in range(16)] for length in (TRAINING_LENGTH, 2 * TRAINING_LENGTH, LONG_LENGTH)}
+    def long(self, length):
+        """One row with one pass key."""
+        return self.padded([self.passkey(length, least=0.6)], length)
+
+    def positions(self, length):
+        """Positions with gaps at four random places, which end anywhere between the training length and the long one."""
+        last = self.rng.randint(TRAINING_LENGTH, LONG_LENGTH - 1)
+        most = last - length + 1
+        gaps = sorted(self.rng.randint(0, most) for _ in range(3)) + [most]
+        places = sorted(self.rng.randint(1, length - 1) for _ in range(4))
+        positions = torch.arange(length)
+        before = 0
+        for place, gap in zip(places, gaps):
+            positions[place:] += gap - before
+            before = gap
+        return positions
+
+
+def loss_at(model, positions, ids, weights):
+    """The loss of rows whose tokens have these positions."""
+    rotary = model.rotary
+    model.rotary = lambda _: rotary(positions)
+    try:
+        return weighted_loss(model, ids, weights)
+    finally:
+        del model.rotary  # the method of the class again
+
+
+def short_step(model, rows, step):
+    return weighted_loss(model, *rows.with_conversations(rows.lookups, *SHORT[step % len(SHORT)]))
+
+
+def long_step(model, rows, step, progress, one_in=7):
+    """Only pass keys now: what comes again in no order is never learnt as well, and its loss would be most of a step's."""
+    if step % 4 == 3:
+        return weighted_loss(model, *rows.with_conversations(rows.passkeys, *SHORT[step // 4 % len(SHORT)], one_in))
+    lengths = [lengths for start, lengths in LONG if progress >= start][-1]
+    length = lengths[(step // 4 * 3 + step % 4) % len(lengths)]
+    gapped = rows.positions(192 - 1)  # the last token is only predicted
+    return weighted_loss(model, *rows.long(length)) + loss_at(model, gapped, *rows.passkeys(192, 6))
+
+
+def train(stage, base, factors, seed, threads, steps, out):
+    name, is_short = out.name, stage == 'short'
+    rng, log, lines, started = start(name, seed, threads)
+    contents, tokenizer = open_tokenizer()
+    model = create_model(config_with(factors))
+    model.load_state_dict(load_model(base).state_dict())
+    model.train()
+    rows = Rows(rng, tokenizer)
+
+    test_rows = Rows(type(rng)(seed + 1), tokenizer)
+    test = {length: [test_rows.passkey(length, 1, 0) for _ in range(2 * TRAINING_LENGTH * 64 // (length + TRAINING_LENGTH))]
+            for length in (TRAINING_LENGTH, 2 * TRAINING_LENGTH, LONG_LENGTH)}
 
     def report(lengths):
+        set_fake_quantization(model, False)
         log('pass keys found: ' + ', '.join(f'{100 * exact_share(model, test[length]):.0f} % within {length} tokens'
                                             for length in lengths))
 
-    lengths, rate, tested = ((SHORT, warm_then(0.005, 0.2), [TRAINING_LENGTH]) if name == 'nano-mini-short' else
-                             (LONG, warm_then(0.003, 0.05), list(test)))
+    rate = warm_then(PEAK_RATE[stage], 0.02)
     optimizer = Optimizer(model)
     running = []
     for step in range(steps):
-        loss = weighted_loss(model, *batch(*lengths[step % len(lengths)]))
+        progress = step / steps
+        set_fake_quantization(model, progress >= ROUNDED_FROM and step % 2 == 0)
+        if stage == 'short':
+            loss = short_step(model, rows, step)
+        elif stage == 'long':
+            loss = long_step(model, rows, step, progress)
+        elif stage == 'finish':
+            loss = long_step(model, rows, step, 1)
+        else:  # conversations in every step
+            loss = long_step(model, rows, step, 1, 2) + weighted_loss(model, *rows.conversations(192, 6))
         loss.backward()
-        optimizer.step(rate(step / steps))
+        optimizer.step(rate(progress))
         running.append(loss.item())
         if (step + 1) % 50 == 0 or step + 1 == steps:
             log(f'step {step + 1}/{steps}  loss {sum(running) / len(running):.4f}  {time.time() - started:.0f} s')
             running = []
-        if (step + 1) % 100 == 0 or step + 1 == steps:
-            report(tested)
+        if (step + 1) % (200 if is_short else 100) == 0 or step + 1 == steps:
+            report([TRAINING_LENGTH] if is_short else list(test))
             save(out, model, contents)
     seconds = time.time() - started
     log(f'trained in {seconds:.0f} s, {time.process_time():.0f} s of processor time')
@@ -105,17 +180,16 @@ def train(name, base, factors, seed, threads, steps, out):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('stage', choices=['short', 'long'])
+    parser.add_argument('stage', choices=list(STEPS))
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--base', type=Path, help='what to start from; default: nano-mini of packages/nano, or nano-mini-short')
-    parser.add_argument('--steps', type=int, help='default: 700 short ones, 200 long ones')
+    parser.add_argument('--base', type=Path, help='what to start from; default: what the stage before wrote')
+    parser.add_argument('--steps', type=int, help='default: ' + ', '.join(f'{count} for {stage}' for stage, count in STEPS.items()))
+    parser.add_argument('--factors', type=Path, default=FOLDER / 'factor-search.json', help='result of the search')
+    parser.add_argument('--out', type=Path, help='folder to write to; default tools/nano/out/nano-mini-short or nano-mini-long')
     arguments = parser.parse_args()
-    if arguments.stage == 'short':
-        base = arguments.base or FOLDER.parents[2] / 'packages/nano/models/nano-mini'
-        train('nano-mini-short', base, [1.0] * NUM_PAIRS, arguments.seed, arguments.threads, arguments.steps or 700,
-              OUT / 'nano-mini-short')
-    else:
-        factors = json.loads((FOLDER / 'factor-search.json').read_text())['factors']
-        train('nano-mini-long', arguments.base or OUT / 'nano-mini-short', factors, arguments.seed, arguments.threads,
-              arguments.steps or 200, OUT / 'nano-mini-long')
+    stage, short, long = arguments.stage, OUT / 'nano-mini-short', OUT / 'nano-mini-long'
+    base = {'short': FOLDER.parents[2] / 'packages/nano/models/nano-mini', 'long': short, 'finish': long, 'mend': long}[stage]
+    factors = [1.0] * NUM_PAIRS if stage == 'short' else json.loads(arguments.factors.read_text())['factors']
+    train(stage, arguments.base or base, factors, arguments.seed, arguments.threads, arguments.steps or STEPS[stage],
+          arguments.out or (short if stage == 'short' else long))
