@@ -143,9 +143,10 @@ test.each([...libraries, ...apps, ...internals])('$name reaches other packages b
       .filter((specifier) => (specifier.match(/\.\.\//g) ?? []).length > depthBelowPackage(file))
       // The configuration files of the root, and what the root scripts and the tests across packages share.
       .filter((specifier) => {
-        const shared = /^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/(processes|browser-tests)\.mjs)$/.test(
-          specifier,
-        );
+        const shared =
+          /^(\.\.\/)+(tsup\.base\.ts|vitest\.base\.ts|tools\/(processes|browser-tests|nano\/vision\/scenes)\.mjs)$/.test(
+            specifier,
+          );
         return !shared || (published && !one.manifest.private);
       })
       .map((specifier) => `${file}: ${specifier}`),

@@ -32,6 +32,7 @@ def vocabulary_size(tokenizer):
 
 def configuration(tokenizer):
     """With the keys of Phi-3-vision-128k-instruct; `clip_config` states the tower's sizes, which are not the published ones."""
+    ids = {token['content']: token['id'] for token in tokenizer['added_tokens']}
     return {
         'architectures': ['Phi3VForCausalLM'], 'attention_dropout': 0.0, 'bos_token_id': 1,
         'embd_layer': {'embedding_cls': 'image', 'hd_transform_order': 'sub_glb', 'projection_cls': 'mlp',
@@ -45,8 +46,8 @@ def configuration(tokenizer):
                             'num_channels': 3, 'num_hidden_layers': 2, 'patch_size': 14}},
         'initializer_range': 0.02, 'intermediate_size': 256, 'max_position_embeddings': MAX_POSITIONS,
         'model_type': 'phi3_v', 'num_attention_heads': 4, 'num_hidden_layers': 2, 'num_key_value_heads': 4,
-        'original_max_position_embeddings': MAX_POSITIONS, 'pad_token_id': 2, 'resid_pdrop': 0.0, 'rms_norm_eps': 1e-05,
-        'rope_scaling': None, 'rope_theta': 1000000.0, 'sliding_window': None, 'tie_word_embeddings': False,
+        'original_max_position_embeddings': MAX_POSITIONS, 'pad_token_id': ids['<|endoftext|>'], 'resid_pdrop': 0.0,
+        'rms_norm_eps': 1e-05, 'rope_scaling': None, 'rope_theta': 1000000.0, 'sliding_window': None, 'tie_word_embeddings': False,
         'torch_dtype': 'bfloat16', 'use_cache': True, 'vocab_size': vocabulary_size(tokenizer)}
 
 

@@ -215,18 +215,23 @@ export function gelu(x: Float32Array, width: number, arithmetic: Arithmetic): De
 }
 
 /**
- * Φ(z) by Simpson's rule on the density from 0 to |z|, 400 steps: error below 1e-12, and nothing in common with the series
- * of the package.
+ * Φ(z) by Simpson's rule on the density, which has nothing in common with the series of the package: from 0 to |z|, or, where
+ * 0.5 minus that would lose the digits of a small result, from |z| on. The error is below 1e-12, and far out below 1e-7 of the
+ * result.
  */
 function normalDistribution(z: number): number {
-  const end = Math.min(Math.abs(z), 12);
-  const steps = 400;
-  const h = end / steps;
+  const size = Math.abs(z);
+  if (z < -3) return integralOfDensity(size, size + 9, 2000);
+  const part = integralOfDensity(0, Math.min(size, 12), 400);
+  return z < 0 ? 0.5 - part : 0.5 + part;
+}
+
+function integralOfDensity(from: number, to: number, steps: number): number {
+  const h = (to - from) / steps;
   let sum = 0;
   for (let i = 0; i <= steps; i++) {
-    const t = i * h;
+    const t = from + i * h;
     sum += (i === 0 || i === steps ? 1 : i % 2 === 1 ? 4 : 2) * Math.exp((-t * t) / 2);
   }
-  const part = (sum * h) / 3 / Math.sqrt(2 * Math.PI);
-  return z < 0 ? 0.5 - part : 0.5 + part;
+  return (sum * h) / 3 / Math.sqrt(2 * Math.PI);
 }

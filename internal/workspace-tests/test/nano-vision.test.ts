@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { nanoModelFiles } from '@phiblocks/nano';
+import { collect, type LanguageModel } from 'phiblocks';
+import { loadModel } from 'phiblocks/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { draw, exam, isHeldOut, questionsOf, sceneOf, side } from '../../../tools/nano/vision/scenes.mjs';
-import { collect, type LanguageModel } from '../src/index.ts';
-import { loadModel } from '../src/node.ts';
 
 const pictures = Array.from({ length: 200 }, (_, index) => index);
 
