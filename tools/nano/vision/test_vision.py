@@ -14,7 +14,7 @@ from phi3_vision import Phi3Vision, hd_transform, merge_2x2, normalise  # noqa: 
 
 class Scenes(unittest.TestCase):
     def test_pictures_are_those_of_the_evaluation(self):
-        # packages/runtime/test/nano-vision.test.ts expects the same number of scenes.mjs.
+        # internal/workspace-tests/test/nano-vision.test.ts expects the same number of scenes.mjs.
         digest = hashlib.sha256()
         for index in range(20):
             digest.update(scenes.draw(scenes.scene_of(1, 'held-out', index))[0].tobytes())
