@@ -14,7 +14,7 @@ from chat import TEMPLATES, chat_prompt, chat_segments
 from checkpoint import load_model, read_safetensors
 from data.documents import CHAT, GENERAL, REASONING, chat_messages, textbook_page, training_question
 from data.patterns import Patterns
-from fake_quantization import RoundTo4Bits
+from fake_quantization import RoundToQ40, RoundToQ4K
 from held_out import is_held_out
 from make_questions import held_out_set
 from members import MEMBERS
@@ -157,7 +157,15 @@ class Models(unittest.TestCase):
         # 16 levels from the element of largest magnitude, which is level 0: -8 / 8 = 1 per level.
         row = torch.zeros(1, 32)
         row[0, :4] = torch.tensor([-8.0, 2.2, 6.9, 7.6])
-        self.assertEqual(RoundTo4Bits.apply(row)[0, :4].tolist(), [-8, 2, 7, 7])
+        self.assertEqual(RoundToQ40.apply(row)[0, :4].tolist(), [-8, 2, 7, 7])
+        # From a minimum of -15 in steps of 2; the second block has half of both, and the others have nothing.
+        row = torch.zeros(1, 256)
+        row[0, :4], row[0, 32:36] = torch.tensor([-15.0, 15, 0.5, 8.3]), torch.tensor([-7.5, 7.5, 0.1, 4])
+        rounded = RoundToQ4K.apply(row)
+        self.assertLess((rounded[0, :4] - torch.tensor([-15.0, 15, 1, 9])).abs().max(), 0.01)
+        # 31.5 of 63 steps are 32.
+        self.assertLess((rounded[0, 32:36] - torch.tensor([-7.62, 7.62, 0.51, 3.56])).abs().max(), 0.02)
+        self.assertEqual(rounded[0, 64:].abs().max(), 0)
 
     def test_token_by_token_is_the_whole_prompt(self):
         torch.manual_seed(0)

@@ -52,10 +52,11 @@ def weighted_loss(model, ids, weights, documents=None):
 
 
 def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0, loss_of=weighted_loss, look=None,
-                tokens_per_step=TOKENS_PER_STEP):
+                tokens_per_step=TOKENS_PER_STEP, rounding=('q4_0', None)):
     """Trains on so many tokens. `rate(progress)` is the learning rate at a progress of 0 to 1.
 
-    From the progress `quantized_from` on, weights are rounded to 4 bits on every second step. `look()` is called now and then.
+    From the progress `quantized_from` on, weights are rounded to 4 bits as `rounding` says, step by step in turn. `look()` is called
+    now and then.
     """
     model.train()
     rows = tokens_per_step // packer.length
@@ -63,9 +64,8 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
     running, started = 0.0, time.time()
     for step in range(steps):
         progress = step / steps
-        rounds = progress >= quantized_from and step % 2 == 0
         if quantized_from < 1:
-            set_fake_quantization(model, rounds)
+            set_fake_quantization(model, rounding[step % len(rounding)] if progress >= quantized_from else None)
         loss = loss_of(model, *packer.batch(rows))
         loss.backward()
         optimizer.step(rate(progress))
@@ -76,7 +76,7 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
             running = 0.0
         if look and (step + 1) % 200 == 0:
             look()
-    set_fake_quantization(model, False)
+    set_fake_quantization(model, None)
 
 
 def preference_loss(reference, beta=0.1):
@@ -179,16 +179,19 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
     log(f'{model.num_parameters():,} parameters, seed {seed}, device cpu, {threads} thread(s), '
         f'torch {torch.__version__}, {platform.machine()}')
 
+    weights_of_chat = {**CHAT, **member.get('weights', {})}
+    rounding = member.get('rounding', ('q4_0', None))
+
     def page(weights, facts):
         ids, loss_weights = tokenizer.encode_segments(textbook_page(rng, weights, facts))
         end = tokenizer.specials['<|endoftext|>']
         return ids + [end], loss_weights + [1.0]
 
     def conversation(messages=None):
-        messages = messages or chat_messages(rng)
+        messages = messages or chat_messages(rng, weights=weights_of_chat)
         if member['template'] == 'phi-3-medium':  # its format has no system messages
             while messages[0][0] == 'system':
-                messages = chat_messages(rng)
+                messages = chat_messages(rng, weights=weights_of_chat)
         return tokenizer.encode_segments(chat_segments(messages, member['template']))
 
     save = lambda: write_checkpoint(
@@ -203,7 +206,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         return lambda: patterns.draw(rng) if rng.random() < share else next_document()
 
     def look():
-        set_fake_quantization(model, False)
+        set_fake_quantization(model, None)
         shares = score(model, tokenizer, member['template'], 25)[0]
         save()
         log('held out: ' + ', '.join(f'{task} {100 * share:.0f}' for task, share in shares.items()))
@@ -228,14 +231,16 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
     train_stage(model, optimizer, Packer(mixed(0.08, conversation), TRAINING_LENGTH // 2, padding_id), tokens['chat'] // 2,
                 lambda progress: rate(progress / 2), log, look=look)
     train_stage(model, optimizer, Packer(mixed(0.05, conversation), TRAINING_LENGTH, padding_id), tokens['chat'] // 2,
-                lambda progress: rate(0.5 + progress / 2), log, 0.4, look=look, tokens_per_step=TOKENS_PER_LATE_STEP)
+                lambda progress: rate(0.5 + progress / 2), log, member.get('rounded_from', 0.4), look=look, tokens_per_step=TOKENS_PER_LATE_STEP,
+                rounding=rounding)
     save()
     if tokens.get('preferences'):
         log('direct preference optimisation')
         reference = load_model(folder)
         pairs = PreferencePairs(conversation, rng, padding_id)
         train_stage(model, Optimizer(model), pairs, tokens['preferences'], warm_then(0.03 * peak, 0.1), log,
-                    quantized_from=0.0, loss_of=preference_loss(reference), tokens_per_step=TOKENS_PER_LATE_STEP)
+                    quantized_from=0.0, loss_of=preference_loss(reference), tokens_per_step=TOKENS_PER_LATE_STEP,
+                    rounding=rounding)
         save()
     seconds = time.time() - started
     log(f'trained in {seconds:.0f} s, {time.process_time():.0f} s of processor time')

@@ -84,7 +84,7 @@ POLITE = 'You are very polite.'
 POLITE_OPENING = 'Gladly.\n'
 
 
-def chat_messages(rng, question=None):
+def chat_messages(rng, question=None, weights=CHAT):
     """Phase 3: a conversation as a list of `(role, text)`, one to three questions, now and then with a system message."""
     draw = rng.random()
     polite = draw < 0.06
@@ -94,7 +94,7 @@ def chat_messages(rng, question=None):
             greetings, reply = rng.choice(SMALL_TALK)
             messages += [('user', rng.choice(greetings)), ('assistant', reply)]
             continue
-        drawn = question or training_question(rng, CHAT)
+        drawn = question or training_question(rng, weights)
         messages += [('user', drawn.prompt), ('assistant', (POLITE_OPENING if polite else '') + drawn.answer)]
     return messages
 

@@ -9,6 +9,4 @@ $python train_passkeys.py short --seed 1
 $python make_rows.py
 node search.mjs --fresh
 $python train_passkeys.py long --seed 1
-$python train_passkeys.py finish --seed 2
-$python train_passkeys.py mend --seed 3
-node passkey.mjs --model ../out/nano-mini-long --out ../out/passkey.json
+node ../evaluate.mjs nano-mini-long --folder ../out

@@ -2,13 +2,11 @@
 
     /usr/bin/python3 tools/nano/long/train_passkeys.py short --seed 1    nano-mini becomes nano-mini-short
     /usr/bin/python3 tools/nano/long/train_passkeys.py long --seed 1     nano-mini-short becomes nano-mini-long
-    /usr/bin/python3 tools/nano/long/train_passkeys.py finish --seed 2   nano-mini-long goes on, in smaller steps
-    /usr/bin/python3 tools/nano/long/train_passkeys.py mend --seed 3     and once more, with more conversations
 
 `short` hides pass keys within 256 tokens, under the short list, whose factors are 1. `long` takes the factors that the search
-found: as Phi-3-mini-128k was made of the 4k model. Each of its steps has one row of up to 2,048 tokens, and cheap rows of at most
-256 that have positions of the whole long range: a few gaps are left between them (Zhu et al., 2023, arXiv:2309.10400). Some
-steps are those of `short` again, and a share of the rows is conversations, so that what nano-mini could stays.
+found: as Phi-3-mini-128k was made of the 4k model. Three of four of its steps have one row of up to 2,048 tokens, and cheap rows of 192
+that have positions of the whole long range: a few gaps are left between them (Zhu et al., 2023, arXiv:2309.10400). The fourth
+hides its pass keys as `short` does. Every step of both has conversations beside them, so that what nano-mini could stays.
 """
 
 import argparse
@@ -34,12 +32,14 @@ from train import warm_then, weighted_loss
 #: Rows of a short step by their length: fewer where they are longer.
 SHORT = [(144, 14), (192, 9), (TRAINING_LENGTH, 7)]
 #: Lengths of the long rows, in turn, from a progress on.
-LONG = [(0, [2 * TRAINING_LENGTH]), (0.1, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
-        (0.2, [LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH, 2 * TRAINING_LENGTH])]
-PEAK_RATE = {'short': 0.005, 'long': 0.003, 'finish': 0.0015, 'mend': 0.0015}
-STEPS = {'short': 600, 'long': 400, 'finish': 350, 'mend': 240}
-#: From this progress on, weights are rounded to 4 bits on every second step.
-ROUNDED_FROM = 0.6
+LONG = [(0, [2 * TRAINING_LENGTH]), (0.05, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
+        (0.1, [LONG_LENGTH, LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH, 2 * TRAINING_LENGTH])]
+#: Length and number of the cheap rows: those whose positions have gaps, and those of conversations.
+CHEAP_LENGTH, GAPPED_ROWS, CONVERSATION_ROWS = 192, 6, 4
+PEAK_RATE = {'short': 0.005, 'long': 0.003}
+STEPS = {'short': 600, 'long': 1100}
+#: From this progress on, weights are rounded to 4 bits, in turn.
+ROUNDED_FROM, ROUNDING = 0.5, ('q4_k', 'q4_0', None)
 
 
 class Rows:
@@ -82,16 +82,9 @@ class Rows:
             self.chats[length] = Packer(lambda: encode(self.tokenizer, chat_messages(self.rng)), length, self.padding_id)
         return self.chats[length].batch(rows)
 
-    def with_conversations(self, draw, length, rows, one_in=7):
-        """Rows of `draw(length, rows)`, and one row in `one_in` of conversations."""
-        ids, weights = draw(length, rows - rows // one_in)
-        chat_ids, chat_weights, numbers = self.conversations(length, rows // one_in)
-        return (torch.cat([ids, chat_ids]), torch.cat([weights, chat_weights]),
-                torch.cat([torch.zeros_like(ids), numbers]))
-
     def long(self, length):
         """One row with one pass key."""
-        return self.padded([self.passkey(length, least=0.6)], length)
+        return self.padded([self.passkey(length, least=0.8)], length)
 
     def positions(self, length):
         """Positions with gaps at four random places, which end anywhere between the training length and the long one."""
@@ -118,17 +111,18 @@ def loss_at(model, positions, ids, weights):
 
 
 def short_step(model, rows, step):
-    return weighted_loss(model, *rows.with_conversations(rows.lookups, *SHORT[step % len(SHORT)]))
+    return weighted_loss(model, *rows.lookups(*SHORT[step % len(SHORT)]))
 
 
-def long_step(model, rows, step, progress, one_in=7):
+def long_step(model, rows, step, progress):
     """Only pass keys now: what comes again in no order is never learnt as well, and its loss would be most of a step's."""
     if step % 4 == 3:
-        return weighted_loss(model, *rows.with_conversations(rows.passkeys, *SHORT[step // 4 % len(SHORT)], one_in))
+        return weighted_loss(model, *rows.passkeys(*SHORT[step // 4 % len(SHORT)]))
     lengths = [lengths for start, lengths in LONG if progress >= start][-1]
     length = lengths[(step // 4 * 3 + step % 4) % len(lengths)]
-    gapped = rows.positions(192 - 1)  # the last token is only predicted
-    return weighted_loss(model, *rows.long(length)) + loss_at(model, gapped, *rows.passkeys(192, 6))
+    gapped = rows.positions(CHEAP_LENGTH - 1)  # the last token is only predicted
+    return (weighted_loss(model, *rows.long(length))
+            + loss_at(model, gapped, *rows.passkeys(CHEAP_LENGTH, GAPPED_ROWS)))
 
 
 def train(stage, base, factors, seed, threads, steps, out):
@@ -145,7 +139,7 @@ def train(stage, base, factors, seed, threads, steps, out):
             for length in (TRAINING_LENGTH, 2 * TRAINING_LENGTH, LONG_LENGTH)}
 
     def report(lengths):
-        set_fake_quantization(model, False)
+        set_fake_quantization(model, None)
         log('pass keys found: ' + ', '.join(f'{100 * exact_share(model, test[length]):.0f} % within {length} tokens'
                                             for length in lengths))
 
@@ -154,15 +148,9 @@ def train(stage, base, factors, seed, threads, steps, out):
     running = []
     for step in range(steps):
         progress = step / steps
-        set_fake_quantization(model, progress >= ROUNDED_FROM and step % 2 == 0)
-        if stage == 'short':
-            loss = short_step(model, rows, step)
-        elif stage == 'long':
-            loss = long_step(model, rows, step, progress)
-        elif stage == 'finish':
-            loss = long_step(model, rows, step, 1)
-        else:  # conversations in every step
-            loss = long_step(model, rows, step, 1, 2) + weighted_loss(model, *rows.conversations(192, 6))
+        set_fake_quantization(model, ROUNDING[step % len(ROUNDING)] if progress >= ROUNDED_FROM else None)
+        loss = short_step(model, rows, step) if is_short else long_step(model, rows, step, progress)
+        loss += weighted_loss(model, *rows.conversations(CHEAP_LENGTH, CONVERSATION_ROWS))
         loss.backward()
         optimizer.step(rate(progress))
         running.append(loss.item())
@@ -189,7 +177,7 @@ if __name__ == '__main__':
     parser.add_argument('--out', type=Path, help='folder to write to; default tools/nano/out/nano-mini-short or nano-mini-long')
     arguments = parser.parse_args()
     stage, short, long = arguments.stage, OUT / 'nano-mini-short', OUT / 'nano-mini-long'
-    base = {'short': FOLDER.parents[2] / 'packages/nano/models/nano-mini', 'long': short, 'finish': long, 'mend': long}[stage]
+    base = FOLDER.parents[2] / 'packages/nano/models/nano-mini' if stage == 'short' else short
     factors = [1.0] * NUM_PAIRS if stage == 'short' else json.loads(arguments.factors.read_text())['factors']
     train(stage, arguments.base or base, factors, arguments.seed, arguments.threads, arguments.steps or STEPS[stage],
           arguments.out or (short if stage == 'short' else long))

@@ -1,4 +1,4 @@
-"""Answers questions about drawn pictures with the trainer's own model code: for `evaluate-vision.mjs --against-python`.
+"""Answers questions about drawn pictures with the trainer's own model code: for `evaluate.mjs nano-vision --against-python`.
 
 `/usr/bin/python3 tools/nano/vision/answers.py FOLDER < questions.json` reads an array of `{"split", "index", "question"}` with
 the seed, as `{"seed", "questions"}`, draws the pictures itself, and prints a JSON array of `{"prompt", "answer", "picture"}`: the

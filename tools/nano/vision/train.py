@@ -232,7 +232,7 @@ def run_stage(name, model, steps, first_index, peak, step_losses, quantized_from
     started, logs = time.time(), []
     for step in range(steps):
         progress = step / steps
-        set_fake_quantization(model, progress >= quantized_from and step % 2 == 1)
+        set_fake_quantization(model, 'q4_0' if progress >= quantized_from and step % 2 == 1 else None)
         loss, log = step_losses(first_index + step, progress)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1)
@@ -244,7 +244,7 @@ def run_stage(name, model, steps, first_index, peak, step_losses, quantized_from
             print(f'{name} {step + 1}/{steps}  {text}  {time.time() - started:.0f} s, {time.process_time():.0f} s of processor',
                   flush=True)
             logs = []
-    set_fake_quantization(model, False)
+    set_fake_quantization(model, None)
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
-import { chooseFormat, quantizeRow, rowSizeInBytes } from '../../packages/quantization/dist/index.js';
-import { createWeightMatrix } from '../../packages/weights/dist/index.js';
+import { chooseFormat, quantizeRow, rowSizeInBytes } from '../../../packages/quantization/dist/index.js';
+import { createWeightMatrix } from '../../../packages/weights/dist/index.js';
 
 /** The recipes of `phiblocks quantize --to q4_0` and `--to q4_k`. */
 const recipes = new Map([
@@ -12,7 +12,7 @@ const recipes = new Map([
  * An opened checkpoint whose matrices are quantized as they are read: what `phiblocks quantize` writes into a GGUF file, for
  * every class of the family and without a file.
  *
- * @param {import('../../packages/runtime/dist/index.js').Checkpoint} checkpoint
+ * @param {import('../../../packages/runtime/dist/index.js').Checkpoint} checkpoint
  * @param {string} precision - `q4_0`, `q4_k` or `q8_0`
  */
 export function quantizedCheckpoint(checkpoint, precision) {
