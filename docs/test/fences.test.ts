@@ -58,6 +58,34 @@ describe('code fences', () => {
     }
   });
 
+  it('no line of code is longer than 80 characters, which is what a page has room for', () => {
+    const tooLong = pages.flatMap(({ path, fences }) =>
+      fences
+        .filter(({ language }) => ['ts', 'sh', 'json'].includes(language))
+        .flatMap(({ code, line }) => code.split('\n').map((text, index) => ({ text, line: line + 1 + index })))
+        .filter(({ text }) => [...text].length > 80)
+        .map(({ text, line }) => `${path}:${line} ${text}`),
+    );
+    expect(tooLong).toEqual([]);
+  });
+
+  it('who installs what a tutorial names, or a README before its first code, has what the code imports', () => {
+    const missing = pages.flatMap(({ path, fences }) => {
+      const isOfPackage = /^packages.[^/\\]+.README\.md$/.test(path);
+      if (!isTutorial(path) && !isOfPackage) return [];
+      const code = fences.filter(({ language }) => language === 'ts').map(({ code }) => code);
+      const commands = fences
+        .filter(({ language }) => language === 'sh')
+        .map(({ code }) => code.replaceAll('\\\n', ' '));
+      const installed = commands.flatMap((command) => command.match(/(?<=^npm install .*)(?<= )[@\w./-]+/gm) ?? []);
+      const imported = (isTutorial(path) ? code : code.slice(0, 1)).flatMap(
+        (text) => text.match(/(?<=')(?:@phiblocks\/[\w-]+|phiblocks(?=['/]))/g) ?? [],
+      );
+      return imported.filter((name) => !installed.includes(name)).map((name) => `${path} does not install ${name}`);
+    });
+    expect(missing).toEqual([]);
+  });
+
   it('every ts fence compiles, strictly', () => {
     const sources = new Map(programs.map((program) => [program.name, sourceOf(program)]));
     const wrong = [...compilePrograms(sources)].flatMap(([name, messages]) =>

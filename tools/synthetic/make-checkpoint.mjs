@@ -1,5 +1,5 @@
 // Writes a checkpoint of a published shape with seeded random weights, so that anyone can measure speed and memory without
-// the published weights. Its text means nothing. Run `npm run build` first; write outside the repository.
+// the published weights. Its text means nothing. Run `pnpm run build` first; write outside the repository.
 //
 //   node tools/synthetic/make-checkpoint.mjs --shape phi-3-mini --format q4_0 --out FILE.gguf [--seed N]
 //   node tools/synthetic/make-checkpoint.mjs --shape eighth --format f16 --out DIRECTORY [--seed N] [--layers N] [--narrow N]

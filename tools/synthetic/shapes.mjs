@@ -102,7 +102,7 @@ const vision = {
 /** That of the model named above; published files do not repeat it. */
 const clip = { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 };
 
-/** By name. `eighth` has an eighth of the weights of Phi-3-mini's layers, `tiny` is for tests. */
+/** By name. `eighth` has a sixteenth of the weights of Phi-3-mini's layers, a twelfth of all; `tiny` is for tests. */
 export const shapes = new Map(
   Object.entries({
     'phi-3-mini': { ...mini, ...short(2047) },

@@ -1,4 +1,5 @@
 import { figure, number } from '../compare.ts';
+import { counted } from '../counted.ts';
 import type { BackendFigure, Check, FormatFigure, Report, SuiteResult } from '../result.ts';
 import { duration } from '../terminal.ts';
 import { drawFigures, positionBlocks } from './plots.ts';
@@ -158,7 +159,7 @@ function suiteDetails({ suite, checks, status, elapsedMs }: SuiteResult): string
       `<tr><th scope="row"><code>${escaped(check.name)}</code></th><td class="status ${statusClass(check.status)}">${check.status === 'passed' ? '✓' : '✗'}</td><td>${escaped(check.detail)}${check.error ? `<br><small>Budget: ${escaped(check.error.reason)}</small>` : ''}</td></tr>`,
   );
   const isOpen = status === 'failed' && checks.length <= mostOpenRows ? ' open' : '';
-  return `<details${isOpen}><summary><span>${suite}</span> <small>${checks.length} checks, ${duration(elapsedMs)}</small></summary>
+  return `<details${isOpen}><summary><span>${suite}</span> <small>${counted(checks.length, 'check')}, ${duration(elapsedMs)}</small></summary>
 <table class="checks"><tbody>${rows.join('\n')}</tbody></table>
 </details>`;
 }

@@ -1,4 +1,5 @@
 import { figure } from '../compare.ts';
+import { counted } from '../counted.ts';
 import type { Check, Report, SuiteResult } from '../result.ts';
 import { duration } from '../terminal.ts';
 
@@ -32,9 +33,9 @@ export function summaryText(report: Report): string {
   const firstFailure = suites.flatMap(({ checks }) => checks).find(({ status }) => status === 'failed');
   const outcome =
     report.status === 'passed'
-      ? `All holds: ${count('passed')} suites checked, ${count('not applicable')} not applicable.`
+      ? `All holds: ${counted(count('passed'), 'suite')} checked, ${count('not applicable')} not applicable.`
       : report.status === 'failed'
-        ? `Falls short: ${printable(firstFailure?.name ?? 'a suite')}. ${count('failed')} of ${suites.length} suites failed.`
+        ? `Falls short: ${printable(firstFailure?.name ?? 'a suite')}. ${count('failed')} of ${counted(suites.length, 'suite')} failed.`
         : 'Nothing could be checked.';
   return `${outcome} ${duration(elapsedMs)}, at most ${Math.round(peakMemoryInBytes / 2 ** 20)} MiB of memory.\n`;
 }

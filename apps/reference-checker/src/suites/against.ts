@@ -2,6 +2,7 @@ import { openSafetensors } from '@phiblocks/weights';
 import { openFileSource } from '@phiblocks/weights/node';
 import { checkOf, failed, measureWithin } from '../compare.ts';
 import { type CheckContext, type Findings, notApplicable } from '../context.ts';
+import { counted } from '../counted.ts';
 import { factorListAt } from '../definition/rotary.ts';
 import type { PartRunner } from '../engine/part-runner.ts';
 import { noiseMargin, roundingNoise } from '../engine/sensitivity.ts';
@@ -60,7 +61,10 @@ export async function checkAgainst(context: CheckContext): Promise<Findings> {
     const left = [...source.tensors.keys()].filter((name) => name !== 'input_ids' && !order.includes(name));
     if (left.length > 0)
       checks.push(
-        failed(left[0]!, `${left.length} recorded tensors have no counterpart here: ${left.slice(0, 3).join(', ')}`),
+        failed(
+          left[0]!,
+          `no counterpart here for ${counted(left.length, 'recorded tensor')}: ${left.slice(0, 3).join(', ')}`,
+        ),
       );
     if (checks.length === 0)
       return { checks: [failed('recorded tensors', 'none of them is known here')], reason: 'nothing to compare' };
@@ -71,8 +75,8 @@ export async function checkAgainst(context: CheckContext): Promise<Findings> {
       checks: sorted,
       reason:
         first === undefined
-          ? `${order.length} tensors within their budgets`
-          : `${first} is the first of ${order.length} tensors to leave its budget`,
+          ? `${counted(order.length, 'tensor')} within ${order.length === 1 ? 'its budget' : 'their budgets'}`
+          : `${first} is the first of ${counted(order.length, 'tensor')} to leave its budget`,
     };
   } finally {
     await source.close();

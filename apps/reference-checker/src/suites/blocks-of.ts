@@ -1,4 +1,5 @@
 import type { CheckContext, Findings } from '../context.ts';
+import { counted } from '../counted.ts';
 import { promptIds } from '../engine/logits.ts';
 import { type BlocksState, checkBlocks, nothingDone } from './blocks.ts';
 
@@ -32,7 +33,7 @@ export async function checkBlocksOf(context: CheckContext): Promise<Findings> {
         await context.pause();
       },
     });
-    return { checks, figures, reason: `${checks.length} blocks, ${arithmetic.name}` };
+    return { checks, figures, reason: `${counted(checks.length, 'block')}, ${arithmetic.name}` };
   } finally {
     await runner.dispose();
   }

@@ -4,6 +4,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { failed, passed } from '../compare.ts';
 import type { CheckContext, Findings } from '../context.ts';
+import { counted } from '../counted.ts';
 import { isDefinedFormat, rowBytes } from '../definition/decode.ts';
 import { isKnownExtra, tensorsOf } from '../definition/plan.ts';
 import type { Check } from '../result.ts';
@@ -39,7 +40,7 @@ export async function checkFiles({ target, checkpoint, options, pause, progress 
   const extra = [...weights.tensors.keys()].filter((key) => !plan.has(key) && !isKnownExtra(key));
   if (extra.length > 0) {
     const names = extra.slice(0, 3).join(', ');
-    checks.push(failed(extra[0]!, `${extra.length} tensors that the architecture does not have: ${names}`));
+    checks.push(failed(extra[0]!, `${counted(extra.length, 'tensor')} that the architecture does not have: ${names}`));
   }
   checks.push(await checkDtypes(target.path, checkpoint, plan));
 
@@ -66,7 +67,7 @@ export async function checkFiles({ target, checkpoint, options, pause, progress 
     progress(total / 2 + (done / 2) * 0.999, total);
   }
   for (const warning of checkpoint.warnings) checks.push(passed('remark', warning));
-  return { checks, reason: `${plan.size} tensors in ${files.length} files` };
+  return { checks, reason: `${counted(plan.size, 'tensor')} in ${counted(files.length, 'file')}` };
 }
 
 /** All matrices in one dtype, the one that `config.json` says. A GGUF file mixes formats on purpose. */

@@ -14,6 +14,7 @@ import {
   resizeBilinear,
 } from '@phiblocks/vision';
 import { checkOf, failed, measureWithin, passed } from '../compare.ts';
+import { counted } from '../counted.ts';
 import type { Golden, GoldenTensor, Target } from '../open-target.ts';
 import type { Check } from '../result.ts';
 
@@ -50,7 +51,7 @@ export async function checkGoldenBlock(target: Target): Promise<{ checks: Check[
     default:
       return { checks, reason: `no block is known as ${golden.family}` };
   }
-  return { checks, reason: `${golden.family}: ${checks.length} comparisons` };
+  return { checks, reason: `${golden.family}: ${counted(checks.length, 'comparison')}` };
 }
 
 type Compare = (name: string, got: ArrayLike<number>) => void;

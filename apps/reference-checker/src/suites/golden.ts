@@ -6,6 +6,7 @@ import type { FloatTensor, RoutingHandle, TensorHandle } from '@phiblocks/tensor
 import type { RgbImage } from '@phiblocks/vision';
 import { checkOf, failed, measureWithin, passed } from '../compare.ts';
 import { type CheckContext, type Findings, notApplicable } from '../context.ts';
+import { counted } from '../counted.ts';
 import { factorListAt } from '../definition/rotary.ts';
 import { argmax, sampleDifferences } from '../engine/logits.ts';
 import type { PartRunner } from '../engine/part-runner.ts';
@@ -36,7 +37,7 @@ export async function checkGolden(context: CheckContext): Promise<Findings> {
   }
   return {
     checks: comparison.checks,
-    reason: `${comparison.checks.length} comparisons with ${golden.tensors.size} expected tensors`,
+    reason: `${counted(comparison.checks.length, 'comparison')} with ${counted(golden.tensors.size, 'expected tensor')}`,
     figures: { logitDifferences: comparison.logitDifferences },
   };
 }
