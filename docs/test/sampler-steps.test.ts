@@ -110,5 +110,22 @@ describe('the figure of the samplers', () => {
     expect(number.tokens.slice(0, 2).sort()).toEqual(['3', '4']);
     expect(Array.from(number.logits)).toEqual(Array.from(number.logits).sort((a, b) => b - a));
     expect(number.tokens.length).toBe(8);
+    // Both digits are in the question, and the answer so far has neither: the penalties count them so. A token that is not
+    // in the list has a negative number of its own.
+    const ranks = new Set(Array.from(number.history.promptIds));
+    expect([0, 1].every((rank) => ranks.has(rank))).toBe(true);
+    expect(
+      Array.from(number.history.generatedIds)
+        .slice(0, 4)
+        .map((id) => number.tokens[id]),
+    ).toContain('2');
+    const penalized = samplerSteps(number.logits, number.history, {
+      ...neutralSettings,
+      repetitionPenalty: 1.5,
+      frequencyPenalty: 0.5,
+      noRepeatNgramSize: 2,
+    });
+    expect(penalized[1]!.logits[0]).toBeCloseTo(number.logits[0]! / 1.5, 5);
+    expect(penalized[2]!.logits[0]).toBe(penalized[1]!.logits[0]);
   });
 });
