@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { createRandom } from '@phiblocks/sampler';
 import { describe, expect, it } from 'vitest';
 import {
   byteUnitOf,
@@ -23,16 +23,15 @@ describe('the axes of the plots', () => {
   });
 
   it('a linear axis up to the next tick has a tick at its end, and no more than six steps', () => {
-    fc.assert(
-      fc.property(fc.double({ min: 1e-6, max: 1e12, noNaN: true }), (max) => {
-        const end = nextTick(0, max);
-        const ticks = ticksOf(0, end);
-        expect(end).toBeGreaterThanOrEqual(max * (1 - 1e-9));
-        expect(ticks.at(-1)!.value / end).toBeCloseTo(1, 9);
-        expect(ticks.length).toBeLessThanOrEqual(7);
-      }),
-      { seed: 1 },
-    );
+    const random = createRandom(1);
+    for (let n = 0; n < 2000; n++) {
+      const max = 10 ** (18 * random.nextFloat() - 6);
+      const end = nextTick(0, max);
+      const ticks = ticksOf(0, end);
+      expect(end).toBeGreaterThanOrEqual(max * (1 - 1e-9));
+      expect(ticks.at(-1)!.value / end).toBeCloseTo(1, 9);
+      expect(ticks.length).toBeLessThanOrEqual(7);
+    }
   });
 
   it('maps both ends, linearly and by logarithms', () => {
