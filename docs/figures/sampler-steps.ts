@@ -105,6 +105,12 @@ export const exampleNextToken: NextToken = {
 };
 
 /**
+ * A question whose answer nano-mini was not taught, in a spelling it was not taught either: several tokens are likely, and the
+ * steps have something to do.
+ */
+export const exampleQuestion = { question: 'What color is the sky?', answer: 'The sky is' };
+
+/**
  * The next token of a model in a chat of one question, cut to the likeliest ones. In the history those have their places in
  * that list, and every other token a negative number of its own, which penalties pass over.
  *

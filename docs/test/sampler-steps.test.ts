@@ -6,6 +6,7 @@ import { createRandom, createSampler, pickRandom } from '@phiblocks/sampler';
 import { describe, expect, it } from 'vitest';
 import {
   exampleNextToken,
+  exampleQuestion,
   neutralSettings,
   nextTokenOf,
   type SamplerSettings,
@@ -105,7 +106,10 @@ describe('the figure of the samplers', () => {
     const sum = await nextTokenOf(checkpoint, 'What is 48 + 39?', '', 8);
     expect(sum.tokens[0]).toBe('▁Ones');
     const number = await nextTokenOf(checkpoint, 'Sort 45, 12, 99, 31, 27, 60, 71.', '12, 27, ', 8);
+    const sky = await nextTokenOf(checkpoint, exampleQuestion.question, exampleQuestion.answer, 12);
     await checkpoint.close();
+    const [own] = samplerSteps(sky.logits, sky.history, neutralSettings);
+    expect(own!.entropyInBits).toBeGreaterThan(1); // of several minds, as the caption says
     // 31 is right; 45 stands first in the question.
     expect(number.tokens.slice(0, 2).sort()).toEqual(['3', '4']);
     expect(Array.from(number.logits)).toEqual(Array.from(number.logits).sort((a, b) => b - a));
