@@ -46,7 +46,7 @@ export interface ScoreCurve {
 }
 
 /**
- * The score q · k of a query at `position` with keys that lie behind it, where both are all ones before they are rotated: what
+ * The score q · k of a query at `position` with keys before it, where both are all ones before they are rotated: what
  * RoPE does to a score, and nothing else. Divided by the score of two such vectors without rotation.
  *
  * @param keyList - the list of the keys; another one than the query's is what a cache across the boundary would hold

@@ -39,7 +39,7 @@ export const neutralSettings: SamplerSettings = {
   typicalP: 1,
 };
 
-/** The distribution behind one step. */
+/** The distribution after one step. */
 export interface SamplerStep {
   readonly option: keyof SamplerSettings | undefined;
   readonly logits: Float32Array;
@@ -52,7 +52,7 @@ export interface SamplerStep {
 }
 
 /**
- * The distribution before any step, and behind each of them in the order of the sampler. Temperature is above 0: at 0 the
+ * The distribution before any step, and after each of them in the order of the sampler. Temperature is above 0: at 0 the
  * sampler takes the largest logit and runs no step from temperature on.
  */
 export function samplerSteps(logits: Float32Array, history: TokenHistory, settings: SamplerSettings): SamplerStep[] {
@@ -105,7 +105,14 @@ export const exampleNextToken: NextToken = {
 };
 
 /**
- * The next token of a model in a chat of one question, cut to the likeliest ones.
+ * A question whose answer nano-mini was not taught, in a spelling it was not taught either: several tokens are likely, and the
+ * steps have something to do.
+ */
+export const exampleQuestion = { question: 'What color is the sky?', answer: 'The sky is' };
+
+/**
+ * The next token of a model in a chat of one question, cut to the likeliest ones. In the history those have their places in
+ * that list, and every other token a negative number of its own, which penalties pass over.
  *
  * @param answer - how the answer begins, as if the model had written it
  * @param count - tokens to keep, the likeliest first
@@ -121,15 +128,17 @@ export async function nextTokenOf(
   try {
     const plain = { addSpecialTokens: false, parseSpecialTokens: false };
     const begun = answer === '' ? [] : Array.from(model.tokenizer!.encode(answer, plain));
-    const { data } = await session.advance([...model.encodeChat([{ role: 'user', content: question }]), ...begun]);
+    const prompt = Array.from(model.encodeChat([{ role: 'user', content: question }]));
+    const { data } = await session.advance([...prompt, ...begun]);
     const ids = Array.from(data.keys())
       .sort((a, b) => data[b]! - data[a]!)
       .slice(0, count);
+    const rankOf = (id: number): number => (ids.includes(id) ? ids.indexOf(id) : -1 - id);
     return {
       text: `${question} → ${answer} …`,
       tokens: ids.map((id) => model.tokenizer?.idToToken(id) ?? String(id)),
       logits: Float32Array.from(ids, (id) => data[id]!),
-      history: { promptIds: [], generatedIds: [] },
+      history: { promptIds: prompt.map(rankOf), generatedIds: begun.map(rankOf) },
     };
   } finally {
     session.dispose();

@@ -118,5 +118,5 @@ two neighbours that are seen together most often, again and again, until the lis
 short where the text of the lesson was thin, and long where it was thick. A list that was learned from English cuts other
 languages into more pieces than it needs for English, and the same question then costs more. Numbers are a case of their own:
 some lists keep every digit apart, and the others join what is often seen together, which makes adding harder to learn. A space
-belongs to the word behind it. The model never sees letters; it sees numbers of pieces, and it has to learn how each of them is
+belongs to the word after it. The model never sees letters; it sees numbers of pieces, and it has to learn how each of them is
 spelled from what it reads.`;

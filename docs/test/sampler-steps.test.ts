@@ -6,6 +6,7 @@ import { createRandom, createSampler, pickRandom } from '@phiblocks/sampler';
 import { describe, expect, it } from 'vitest';
 import {
   exampleNextToken,
+  exampleQuestion,
   neutralSettings,
   nextTokenOf,
   type SamplerSettings,
@@ -105,10 +106,30 @@ describe('the figure of the samplers', () => {
     const sum = await nextTokenOf(checkpoint, 'What is 48 + 39?', '', 8);
     expect(sum.tokens[0]).toBe('▁Ones');
     const number = await nextTokenOf(checkpoint, 'Sort 45, 12, 99, 31, 27, 60, 71.', '12, 27, ', 8);
+    const sky = await nextTokenOf(checkpoint, exampleQuestion.question, exampleQuestion.answer, 12);
     await checkpoint.close();
+    const [own] = samplerSteps(sky.logits, sky.history, neutralSettings);
+    expect(own!.entropyInBits).toBeGreaterThan(1); // of several minds, as the caption says
     // 31 is right; 45 stands first in the question.
     expect(number.tokens.slice(0, 2).sort()).toEqual(['3', '4']);
     expect(Array.from(number.logits)).toEqual(Array.from(number.logits).sort((a, b) => b - a));
     expect(number.tokens.length).toBe(8);
+    // Both digits are in the question, and the answer so far has neither: the penalties count them so. A token that is not
+    // in the list has a negative number of its own.
+    const ranks = new Set(Array.from(number.history.promptIds));
+    expect([0, 1].every((rank) => ranks.has(rank))).toBe(true);
+    expect(
+      Array.from(number.history.generatedIds)
+        .slice(0, 4)
+        .map((id) => number.tokens[id]),
+    ).toContain('2');
+    const penalized = samplerSteps(number.logits, number.history, {
+      ...neutralSettings,
+      repetitionPenalty: 1.5,
+      frequencyPenalty: 0.5,
+      noRepeatNgramSize: 2,
+    });
+    expect(penalized[1]!.logits[0]).toBeCloseTo(number.logits[0]! / 1.5, 5);
+    expect(penalized[2]!.logits[0]).toBe(penalized[1]!.logits[0]);
   });
 });

@@ -248,6 +248,47 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     return hasChanged;
   }
 
+  it('keeps the names of markers, ticks and axes of the plots apart, wide and narrow', async () => {
+    const page = await newPage();
+    const address = await serve(false);
+    const touching: string[] = [];
+    for (const path of withFigures) {
+      await page.goto(address + path);
+      await figuresOf(page);
+      for (const width of [1280, 390]) {
+        await page.setViewportSize({ width, height: 900 });
+        for (const plot of await page.locator('.plot').all()) {
+          const found = await plot.evaluate((element) => {
+            const boxes = Array.from(element.querySelectorAll('text, .axis-name'), (one) => {
+              const range = document.createRange();
+              range.selectNodeContents(one);
+              return { text: one.textContent ?? '', box: range.getBoundingClientRect() };
+            });
+            const pairs: string[] = [];
+            for (const [i, { text, box }] of boxes.entries()) {
+              for (const other of boxes.slice(i + 1)) {
+                const { left, right, top, bottom } = other.box;
+                if (box.left < right && left < box.right && box.top < bottom && top < box.bottom) {
+                  pairs.push(`${text.trim()} and ${other.text.trim()}`);
+                }
+              }
+            }
+            // The curves are drawn from the highest line of the grid downwards.
+            const lines = Array.from(element.querySelectorAll('.grid line'), (one) => one.getBoundingClientRect().top);
+            for (const name of element.querySelectorAll('.marker text')) {
+              if (name.getBoundingClientRect().bottom > Math.min(...lines))
+                pairs.push(`${name.textContent} and the plot`);
+            }
+            return pairs;
+          });
+          touching.push(...found.map((pair) => `${path} at ${width}: ${pair}`));
+        }
+      }
+      await page.setViewportSize({ width: 1280, height: 900 });
+    }
+    expect(touching).toEqual([]);
+  });
+
   it('recognises a configuration, compares two members and shows only where they differ', async () => {
     const page = await newPage();
     await page.goto(`${await serve(false)}which-phi-3.html`);

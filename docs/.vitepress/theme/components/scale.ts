@@ -26,12 +26,28 @@ export function ticksOf(min: number, max: number, isLog = false): { value: numbe
         max,
       );
   } else {
-    const rough = (max - min) / 5 || 1;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
+    const step = stepOf(min, max);
     for (let value = Math.ceil(min / step) * step; value <= max + step / 1e6; value += step) values.push(value);
   }
   return ticks(values, min, max);
+}
+
+/** The distance of linear ticks: 1, 2 or 5 of a power of ten, about a fifth of the range. */
+function stepOf(min: number, max: number): number {
+  const rough = (max - min) / 5 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * (1 - 1e-9))!;
+}
+
+/** The end of an axis: the first tick that is not below `max`. */
+export function nextTick(min: number, max: number, isLog = false): number {
+  if (isLog) {
+    const power = 10 ** Math.floor(Math.log10(max));
+    const factors = Math.log10(max) - Math.log10(min) < 2.5 ? [1, 2, 5, 10] : [1, 10];
+    return factors.map((factor) => factor * power).find((tick) => tick >= max * (1 - 1e-9))!;
+  }
+  const step = stepOf(min, max);
+  return Math.ceil(max / step - 1e-9) * step;
 }
 
 function ticks(values: readonly number[], min: number, max: number): { value: number; label: string }[] {
@@ -41,28 +57,45 @@ function ticks(values: readonly number[], min: number, max: number): { value: nu
     .map((value) => ({ value, label: shortNumber(value) }));
 }
 
-/** 1,500,000 → 1.5M, 1500 → 1,500 */
+/** 1,500,000 → 1.5M, 1500 → 1,500, -0.2 → −0.2 */
 export function shortNumber(value: number): string {
   const size = Math.abs(value);
-  if (size >= 1e9) return `${round(value / 1e9)}G`;
-  if (size >= 1e6) return `${round(value / 1e6)}M`;
-  if (size >= 1e4) return `${round(value / 1e3)}k`;
-  if (size !== 0 && size < 1e-3) return value.toExponential(0);
-  return round(value).toLocaleString('en-US', { maximumFractionDigits: 6 });
+  if (size !== 0 && size < 1e-3) return formatSignificant(value, 1);
+  if (size >= 1e9) return withMinus(`${round(value / 1e9)}G`);
+  if (size >= 1e6) return withMinus(`${round(value / 1e6)}M`);
+  if (size >= 1e4) return withMinus(`${round(value / 1e3)}k`);
+  return withMinus(round(value).toLocaleString('en-US', { maximumFractionDigits: 6 }));
+}
+
+/** A number with a few significant digits, without e: 0.0104801 → 0.0105, 1.455e-10 → 1.46 × 10⁻¹⁰. */
+export function formatSignificant(value: number, digits: number): string {
+  if (value === 0) return '0';
+  if (Math.abs(value) >= 1e-4) return withMinus(String(Number(value.toPrecision(digits))));
+  const [mantissa, exponent] = value.toExponential(digits - 1).split('e') as [string, string];
+  const raised = [...exponent].map((sign) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(sign)]).join('');
+  return withMinus(`${mantissa} × 10${raised}`);
+}
+
+/** The minus of print for that of programs, where a number begins with it. */
+export function withMinus(text: string): string {
+  return text.replace(/^-/, '−');
 }
 
 function round(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** Bytes in the unit that reads best: 402,653,184 → 384 MiB. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** The unit that reads best for as many bytes, and its size. */
+export function byteUnitOf(bytes: number): { name: string; sizeInBytes: number } {
   let unit = 0;
-  let value = bytes;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${value.toLocaleString('en-US', { maximumSignificantDigits: 3, useGrouping: false })} ${units[unit]}`;
+  while (bytes >= 1024 ** (unit + 1) && unit < byteUnits.length - 1) unit++;
+  return { name: byteUnits[unit]!, sizeInBytes: 1024 ** unit };
+}
+
+/** Bytes in the unit that reads best, or in one that is given: 402,653,184 → 384 MiB. */
+export function formatBytes(bytes: number, unit = byteUnitOf(bytes)): string {
+  const value = bytes / unit.sizeInBytes;
+  return `${value.toLocaleString('en-US', { maximumSignificantDigits: 3, useGrouping: false })} ${unit.name}`;
 }
