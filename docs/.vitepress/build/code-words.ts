@@ -17,7 +17,7 @@ export interface LineOfWords {
 }
 
 /** The most characters of a string that stays whole, of a word that is not taken apart further, and of an option with its value. */
-const longest = { string: 28, word: 24, path: 34, optionWithValue: 26 };
+const longest = { string: 28, word: 24, path: 38, optionWithValue: 38 };
 
 type Kind = 'code' | 'string' | 'comment';
 
@@ -62,8 +62,9 @@ function innerBreaks(stretch: string, kinds: readonly Kind[]): number[] {
   for (let at = 1; at < stretch.length; at++) {
     const before = stretch[at - 1]!;
     if (kinds[at] === 'string' && kinds[at - 1] === 'string') {
-      if (before === '/' && stretch.length > longest.path) breaks.push(at);
-    } else if (/[([{,]/.test(before) && !/[)\]},;([{]/.test(stretch[at]!)) breaks.push(at);
+      // In a path, and behind what a template has in braces.
+      if (/[/}]/.test(before) && stretch.length > longest.path) breaks.push(at);
+    } else if (/[([{,]/.test(before) && stretch[at - 2] !== '$' && !/[)\]},;([{]/.test(stretch[at]!)) breaks.push(at);
     else if (/^\??\.[a-zA-Z]/.test(stretch.slice(at)) && /[\w)\]'"`]/.test(before)) breaks.push(at);
   }
   return breaks;
@@ -87,7 +88,7 @@ export function wordsOfCodeBlock(source: string, language: string): LineOfWords[
 }
 
 function wordsOfLine(line: string, kinds: readonly Kind[], isProgram: boolean, isShell: boolean): LineOfWords {
-  const lastOther = kinds.findLastIndex((kind, at) => kind !== 'comment' && line[at] !== ' ');
+  const lastOther = kinds.reduce((last, kind, at) => (kind !== 'comment' && line[at] !== ' ' ? at : last), -1);
   const comment = kinds.indexOf('comment', lastOther + 1);
   const commentStart = comment === -1 ? line.length : comment;
 
@@ -145,6 +146,8 @@ const span = (name: string, children: Child[]): Child => ({
   children,
 });
 
+const isWord = (child: Child): boolean => child.type === 'element' && child.properties.class === 'word';
+
 /** Marks the words of every line for the style sheet. */
 export const codeWords: ShikiTransformer = {
   name: 'code-words',
@@ -170,11 +173,31 @@ export const codeWords: ShikiTransformer = {
           into.push({ type: 'element', tagName: 'wbr', properties: {}, children: [] });
         into.push(span('word', cut(wordEnd)));
       }
-      if (comment.length > 0) children.push(span('comment', comment));
-      line.children = [...children, ...end()];
+      if (comment.length === 0) {
+        line.children = [...children, ...end()];
+        continue;
+      }
+      // Comments that stand in a column: their blanks mean something only where there is place for them.
+      const isBehindCode = words[0]!.start < commentStart;
+      line.children = [...children, span('comment', [...comment, ...end()])];
+      const firstWord = line.children.findIndex(isWord);
+      if (isBehindCode)
+        line.children.splice(firstWord, Number.POSITIVE_INFINITY, ...markBlanks(line.children.slice(firstWord)));
     }
   },
 };
+
+/** Puts every run of blanks between words into a mark of its own. */
+function markBlanks(nodes: readonly Child[]): Child[] {
+  return nodes.flatMap((node): Child[] => {
+    if (node.type === 'element') return [{ ...node, children: markBlanks(node.children) }];
+    if (node.type !== 'text') return [node];
+    return node.value
+      .split(/( {2,})/)
+      .filter((part) => part !== '')
+      .map((value) => (/^ {2,}$/.test(value) ? span('blanks', [{ type: 'text', value }]) : { type: 'text', value }));
+  });
+}
 
 /** Cuts the coloured pieces of a line at offsets that only grow. */
 function cutter(pieces: readonly Child[]): { cut: (end: number) => Child[]; end: () => Child[] } {

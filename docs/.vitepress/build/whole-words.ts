@@ -52,7 +52,7 @@ const names = [
   String.raw`stories\d+[kK](?:-phi3)?`,
   String.raw`\d(?:\.\d+)?e-\d+`,
   ...['node-llama-cpp', 'llama-cpp', 'cli-progress', 'fast-png', 'libjpeg-turbo', 'js-tiktoken', 'gpt-tokenizer'],
-  ...[String.raw`onnxruntime-\w+`, String.raw`backend-\w+`, String.raw`(?:top|typical|min|no-repeat-n)-(?:[kp]|gram)`],
+  ...[String.raw`onnxruntime-\w+`, String.raw`backend-\w+`, '(?:top|typical|min|no-repeat-n)-(?:[kp]|gram)'],
   ...[
     '@huggingface/tokenizers',
     'BlueOak-[\\d.]+\\d',
