@@ -184,6 +184,8 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     const errors: string[] = [];
     const openAll = async () => {
       const page = await newPage(errors);
+      // Steady pages, whose theme takes hints of scrolling away if it is not told otherwise.
+      await page.emulateMedia({ reducedMotion: 'reduce' });
       // Every page is opened anyway: pages need not be fetched ahead, as VitePress does unless a person saves data.
       await page.addInitScript(() => {
         Object.defineProperty(navigator, 'connection', { value: { saveData: true, effectiveType: '4g' } });
@@ -393,8 +395,10 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
           await page.evaluate((top) => scrollTo({ top, behavior: 'instant' }), y);
           for (const colorScheme of ['light', 'dark'] as const) {
             await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+            // The switch of the appearance moves all the same.
             await page.waitForFunction(
-              (isDark) => document.documentElement.classList.contains('dark') === isDark,
+              (isDark) =>
+                document.documentElement.classList.contains('dark') === isDark && document.getAnimations().length === 0,
               colorScheme === 'dark',
             );
             const file = `${name}-${width}-${colorScheme}-${String(piece).padStart(2, '0')}.png`;
