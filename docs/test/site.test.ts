@@ -80,6 +80,24 @@ describe('the built site', () => {
     expect(broken).toEqual([]);
     expect(foreign).toEqual([]);
   });
+
+  it('has every line of code as it is in the source, for copying, whatever marks are between its words', () => {
+    const folder = fileURLToPath(new URL('../tutorials', import.meta.url));
+    for (const name of readdirSync(folder).filter((file) => file.endsWith('.md'))) {
+      const html = textOf(`tutorials/${name.replace('.md', '.html')}`);
+      const shown = Array.from(html.matchAll(/<pre [^>]*><code[^>]*>(.*?)<\/code><\/pre>/gs), ([, code]) =>
+        code!
+          .replace(/<[^>]+>/g, '')
+          .replaceAll('&quot;', '"')
+          .replace(/&lt;|&#x3C;/g, '<')
+          .replaceAll('&gt;', '>')
+          .replace(/&#(?:39|x27);/g, "'")
+          .replace(/&amp;|&#x26;/g, '&'),
+      );
+      const fences = readFileSync(join(folder, name), 'utf8').matchAll(/^```\w+[^\n]*\n(.*?)\n```$/gms);
+      expect(shown, name).toEqual(Array.from(fences, ([, code]) => code!.trimEnd()));
+    }
+  });
 });
 
 it.runIf(reason !== undefined)(`a browser is there, or what is missing is said: ${reason}`, (context) => {
