@@ -27,6 +27,10 @@ it.each([
     'packages/runtime/test/browser-not-isolated/worker.test.ts',
     ['packages/', 'runtime/', 'test/', 'browser-not-isolated/', 'worker.test.ts'],
   ],
+  [
+    '[groupedQueryAttention](api:gqa/groupedQueryAttention)',
+    ['[groupedQueryAttention](', 'api:gqa/', 'groupedQueryAttention)'],
+  ],
   ['createTokenizerOfVocabulary(vocabulary,options)', ['createTokenizerOfVocabulary(', 'vocabulary,', 'options)']],
 ])('long code breaks between words: %s', (code, words) => {
   expect(wordsOfCode(code)).toEqual(words);

@@ -91,7 +91,7 @@ export function wordsOfCode(code: string): string[] {
   return (code.match(/\s*\S+\s*/g) ?? []).flatMap((word) =>
     word.length <= longestWord
       ? [word]
-      : (word.match(/.*?(?:[/,([{](?![\])}])|$)|.+/gs) ?? []).filter((part) => part !== ''),
+      : (word.match(/..+?(?:[/,([{](?![\])}])|$)|.+/gs) ?? []).filter((part) => part !== ''),
   );
 }
 
