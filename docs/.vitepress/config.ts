@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitepress';
 import { alignedColumns } from './build/aligned-columns.ts';
+import { codeWords } from './build/code-words.ts';
 import { hangingIndent } from './build/hanging-indent.ts';
 import { copyPlayground, servePlayground } from './build/playground.ts';
 import { repositoryLinks } from './build/repository-links.ts';
+import { scrollingTables } from './build/scrolling-tables.ts';
 import { sidebar } from './build/sidebar.ts';
-import { unbreakableUnits } from './build/unbreakable-units.ts';
+import { wholeWords } from './build/whole-words.ts';
 
 // Below which path the site is served: `DOCS_BASE=/phiblocks/ pnpm docs:build`.
 const base = process.env.DOCS_BASE ?? '/';
@@ -28,10 +30,11 @@ export default defineConfig({
   markdown: {
     // Of GitHub's themes those whose comments, which hold the values of examples, can be read on the theme's grey.
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
-    codeTransformers: [hangingIndent],
+    codeTransformers: [hangingIndent, codeWords],
     config: (markdown) => {
       markdown.use(repositoryLinks);
-      markdown.use(unbreakableUnits);
+      markdown.use(wholeWords);
+      markdown.use(scrollingTables);
       markdown.use(alignedColumns);
     },
   },

@@ -94,5 +94,6 @@ function factor(config: ModelConfig, hasFactorLists: boolean): string {
 
 function chat(template: Member['template']): string {
   const text = renderChat(template, [{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
-  return text.replaceAll('\n', '⏎');
+  // A line of the text is a line of the cell.
+  return text.replaceAll('\n', '⏎\n').trimEnd();
 }

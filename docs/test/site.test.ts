@@ -80,6 +80,24 @@ describe('the built site', () => {
     expect(broken).toEqual([]);
     expect(foreign).toEqual([]);
   });
+
+  it('has every line of code as it is in the source, for copying, whatever marks are between its words', () => {
+    const folder = fileURLToPath(new URL('../tutorials', import.meta.url));
+    for (const name of readdirSync(folder).filter((file) => file.endsWith('.md'))) {
+      const html = textOf(`tutorials/${name.replace('.md', '.html')}`);
+      const shown = Array.from(html.matchAll(/<pre [^>]*><code[^>]*>(.*?)<\/code><\/pre>/gs), ([, code]) =>
+        code!
+          .replace(/<[^>]+>/g, '')
+          .replaceAll('&quot;', '"')
+          .replace(/&lt;|&#x3C;/g, '<')
+          .replaceAll('&gt;', '>')
+          .replace(/&#(?:39|x27);/g, "'")
+          .replace(/&amp;|&#x26;/g, '&'),
+      );
+      const fences = readFileSync(join(folder, name), 'utf8').matchAll(/^```\w+[^\n]*\n(.*?)\n```$/gms);
+      expect(shown, name).toEqual(Array.from(fences, ([, code]) => code!.trimEnd()));
+    }
+  });
 });
 
 it.runIf(reason !== undefined)(`a browser is there, or what is missing is said: ${reason}`, (context) => {
@@ -137,14 +155,55 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     return places;
   }
 
-  it('opens every page without an error, wide and narrow', { timeout: 600_000 }, async () => {
+  /** What is torn on the page as it is shown: code in two lines that fits into one, and what scrolls sideways and does not say so. */
+  function tornPlaces(page: Page): Promise<string[]> {
+    return page.evaluate(() => {
+      const found: string[] = [];
+      const isNarrow = innerWidth < 640;
+      const numLines = (element: Element): number =>
+        new Set(Array.from(element.getClientRects(), ({ top }) => Math.round(top))).size;
+      for (const code of document.querySelectorAll('.vp-doc code:not(pre *, .figure *)')) {
+        const text = code.textContent ?? '';
+        const longest = code.closest('h1, h2, h3, h4') ? 20 : code.closest('td, th') ? 40 : 30;
+        if (text.length <= longest && numLines(code) > 1) found.push(`code in two lines: ${text}`);
+      }
+      for (const word of document.querySelectorAll('.vp-doc :is(pre .word, .whole)')) {
+        if (numLines(word) > 1) found.push(`a word in two lines: ${word.textContent}`);
+      }
+      for (const line of isNarrow ? [] : document.querySelectorAll('.vp-doc pre .line')) {
+        const text = line.textContent ?? '';
+        const lineHeight = Number.parseFloat(getComputedStyle(line).lineHeight);
+        const isBroken = line.getBoundingClientRect().height > 1.5 * lineHeight;
+        if (text.length <= 80 && isBroken) found.push(`a line of ${text.length} characters is broken: ${text}`);
+      }
+      for (const box of document.querySelectorAll<HTMLElement>('.vp-doc *:not(input, textarea, select)')) {
+        if (box.scrollWidth <= box.clientWidth + 1) continue;
+        const { overflowX, backgroundAttachment } = getComputedStyle(box);
+        if (!['auto', 'scroll'].includes(overflowX)) continue;
+        // A shadow that stays, and a ground that moves along and covers it where there is no more.
+        if (!['local', 'scroll'].every((kind) => backgroundAttachment.includes(kind))) {
+          found.push(`scrolls without a hint: ${box.tagName}.${box.className} ${box.textContent?.slice(0, 40)}`);
+        }
+        for (const cell of box.querySelectorAll('tr, td')) {
+          const color = getComputedStyle(cell).backgroundColor;
+          if (!/^(?:rgba|color|transparent)/.test(color)) found.push(`a cell hides the hint: ${cell.textContent}`);
+        }
+      }
+      return found;
+    });
+  }
+
+  it('opens every page without an error, wide and narrow, and tears nothing', { timeout: 600_000 }, async () => {
     const address = await serve(true);
     const overflowing: string[] = [];
     const alerts: string[] = [];
+    const torn: string[] = [];
     const rest = [...pages];
     const errors: string[] = [];
     const openAll = async () => {
       const page = await newPage(errors);
+      // Steady pages, whose theme takes hints of scrolling away if it is not told otherwise.
+      await page.emulateMedia({ reducedMotion: 'reduce' });
       // Every page is opened anyway: pages need not be fetched ahead, as VitePress does unless a person saves data.
       await page.addInitScript(() => {
         Object.defineProperty(navigator, 'connection', { value: { saveData: true, effectiveType: '4g' } });
@@ -154,8 +213,9 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
         await page.goto(address + path);
         await page.locator('.VPContent').waitFor();
         await figuresOf(page);
-        for (const width of [1280, 390]) {
+        for (const width of [1440, 1280, 390]) {
           await page.setViewportSize({ width, height: 900 });
+          torn.push(...(await tornPlaces(page)).map((place) => `${path} at ${width}: ${place}`));
           const scrollWidth = await page.evaluate(() => document.documentElement.scrollWidth);
           if (scrollWidth > width) overflowing.push(`${path}: ${scrollWidth} of ${width}`);
         }
@@ -168,6 +228,7 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     expect(errors).toEqual([]);
     expect(alerts).toEqual([]);
     expect(overflowing).toEqual([]);
+    expect(torn).toEqual([]);
   });
 
   it.each(withFigures)(
@@ -372,6 +433,8 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
     const rest = [1280, 390].flatMap((width) => shown.map((path) => ({ width, path })));
     const photographAll = async () => {
       const page = await newPage();
+      // Nothing is caught in motion.
+      await page.emulateMedia({ reducedMotion: 'reduce' });
       for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
         const { width, path } = next;
         await page.setViewportSize({ width, height: pieceHeight });
@@ -390,7 +453,13 @@ describe.skipIf(reason !== undefined)('the site in a browser', { timeout: 300_00
         ) {
           await page.evaluate((top) => scrollTo({ top, behavior: 'instant' }), y);
           for (const colorScheme of ['light', 'dark'] as const) {
-            await page.emulateMedia({ colorScheme });
+            await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+            // The switch of the appearance moves all the same.
+            await page.waitForFunction(
+              (isDark) =>
+                document.documentElement.classList.contains('dark') === isDark && document.getAnimations().length === 0,
+              colorScheme === 'dark',
+            );
             const file = `${name}-${width}-${colorScheme}-${String(piece).padStart(2, '0')}.png`;
             await page.screenshot({ path: join(screenshots!, file), timeout: 120_000 });
           }
