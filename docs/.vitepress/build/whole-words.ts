@@ -48,6 +48,7 @@ const names = [
   String.raw`\d{4}-\d\d-\d\d`,
   String.raw`PF-\d\d`,
   String.raw`[Pp]hi-\d(?:\.\d)?(?:-\w+)*`,
+  String.raw`phi3-\w+(?:-\w+)*(?:/\w+)?`,
   String.raw`nano-\w+(?:-long)?`,
   String.raw`stories\d+[kK](?:-phi3)?`,
   String.raw`\d(?:\.\d+)?e-\d+`,
