@@ -80,8 +80,8 @@ export interface WasmBackend extends Backend {
 
 /**
  * The backend contract on WebAssembly SIMD and threads: weights in memory in the order that the kernels read them, results
- * independent of the number of threads. Each operation has finished when it returns; only `read` is asynchronous, as the
- * contract wants.
+ * independent of the number of threads. Each operation has finished when it returns; only what brings numbers back is asynchronous,
+ * as the contract wants.
  *
  * @throws Phi3Error `UNSUPPORTED` when the engine lacks what is asked for; `WORKER_LOST` when a worker does not start;
  * `OPTION_UNKNOWN`

@@ -2,7 +2,7 @@ import type { LanguageModel } from '@phiblocks/runtime';
 import { Phi3Error } from '@phiblocks/tensor';
 import type { Prompt } from './sample.ts';
 
-/** A model as evaluations need it: it counts, writes and scores. Anything with these three can be evaluated. */
+/** A model as evaluations need it: it counts tokens, writes, and scores. Anything that does can be evaluated. */
 export interface EvaluatedModel {
   readonly name: string;
   /** The most tokens it holds. */

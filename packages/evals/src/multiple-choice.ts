@@ -7,7 +7,7 @@ export interface ChoiceQuestion {
   readonly id?: string | undefined;
   /** The text before the answers, as the model reads it. Answers stand behind it as they are. */
   readonly prompt: string;
-  /** For example ` Paris`, with the space in front. */
+  /** For example `" Paris"`, with the space in front. */
   readonly choices: readonly string[];
   /** The right one, from 0. */
   readonly answer: number;

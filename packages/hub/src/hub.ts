@@ -26,11 +26,11 @@ export interface HubOptions {
   /** Where files are kept. */
   readonly storage: CacheStorage;
   readonly createHash: CreateHash;
-  /** Default: `https://huggingface.co`. */
+  /** Default: `https://huggingface.co`; in Node what the environment says, if it does. */
   readonly endpoint?: string | undefined;
   /** Sent to the endpoint and to nobody else. */
   readonly token?: string | undefined;
-  /** Use nothing but the cache. Default: false. */
+  /** Use nothing but the cache. Default: false; in Node what the environment says, if it does. */
   readonly offline?: boolean | undefined;
   /** Instead of the global `fetch`, for example for a proxy. */
   readonly fetch?: typeof fetch | undefined;
@@ -42,7 +42,7 @@ export interface HubOptions {
   readonly maxConcurrentFiles?: number | undefined;
   /**
    * What to do when the store cannot be written to, or is full (`CACHE_READ_ONLY`, `DISK_FULL`, `QUOTA`): the error, or go on
-   * with the rest in memory and say so in `warnings`. Default: `throw`.
+   * with the rest in memory and say so in `warnings`. Default: `throw`; in browsers `memory`.
    */
   readonly whenStoreFails?: 'throw' | 'memory' | undefined;
   /** Time and chance, for tests. */

@@ -6,7 +6,7 @@ export interface RopeScaling {
   readonly type: 'longrope' | 'su' | 'yarn';
   /** R/2 factors for lengths up to `originalMaxPositionEmbeddings`. */
   readonly shortFactor: readonly number[];
-  /** R/2 factors for lengths above it. */
+  /** R/2 factors for lengths above `originalMaxPositionEmbeddings`. */
   readonly longFactor: readonly number[];
   /**
    * Attention factor of the short list, where the file states one (Phi-3.5-MoE, Phi-3-small-128k); else the formula.
@@ -14,7 +14,7 @@ export interface RopeScaling {
    * `short_mscale`. A reader of such a file must say 1 here.
    */
   readonly shortMscale?: number | undefined;
-  /** Attention factor of the long list, likewise. */
+  /** Attention factor of the long list, where the file states one; else the formula. */
   readonly longMscale?: number | undefined;
 }
 

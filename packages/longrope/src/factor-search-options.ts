@@ -30,7 +30,7 @@ export interface FactorSearchOptions {
   readonly seed?: number | undefined;
   /** Individuals of the first population. Default 64. */
   readonly populationSize?: number | undefined;
-  /** Iterations behind the first population. Default 40. */
+  /** Iterations after the first population. Default 40. */
   readonly iterations?: number | undefined;
   /** Survivors of an iteration. Default 32. */
   readonly parentsSize?: number | undefined;
@@ -40,7 +40,7 @@ export interface FactorSearchOptions {
   readonly crossoverSize?: number | undefined;
   /** Sweeps before a crossover gives up and its better parent is mutated. Default 20. */
   readonly maxCrossoverTries?: number | undefined;
-  /** Multiplies the six counts above, rounded down to at least 1. Default 1. */
+  /** Multiplies the four sizes, `iterations` and `maxCrossoverTries`, rounded down to at least 1. Default 1. */
   readonly evoScale?: number | undefined;
   /** Grid of the factors: 1, 1 + listStep, 1 + 2 · listStep, … Default 0.01. */
   readonly listStep?: number | undefined;

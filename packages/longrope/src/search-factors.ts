@@ -43,7 +43,7 @@ export interface FactorSearchResult {
   readonly perplexity: number;
   /** `exhausted`: nothing new was left to propose before the iterations were done. */
   readonly finished: 'iterations' | 'exhausted';
-  /** The best after each iteration; it never rises. Entry 0 is the first population. */
+  /** The best after each iteration (`iteration`, `evaluations` so far, `perplexity`); it never rises. Entry 0 is the first population. */
   readonly curve: readonly { readonly iteration: number; readonly evaluations: number; readonly perplexity: number }[];
   readonly state: FactorSearchState;
 }

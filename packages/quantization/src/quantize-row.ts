@@ -11,9 +11,9 @@ export interface QuantizeRowOptions extends QuantizeOptions {
 /**
  * Quantizes one row to the bytes of a GGUF format.
  *
- * Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 without `search` give the bytes that llama.cpp gives, and so do F16, BF16 and F32. The K
- * formats always carry searched scales, whose bytes differ between implementations; without `search` they take them from
- * the range. With `search` or `importance`, no block has a larger weighted squared error than without.
+ * Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 without `search` give the bytes that llama.cpp gives, and so do F16, BF16 and F32. For the K
+ * formats llama.cpp always searches scales, and its bytes differ from ours; without `search` theirs are taken from the range
+ * here. With `search` or `importance`, no block has a larger weighted squared error than without.
  *
  * Source: llama.cpp `ggml/src/ggml-quants.c` (the functions whose names end in _ref).
  *

@@ -15,7 +15,7 @@ import {
 } from './sequence.ts';
 import { createStopStringFilter } from './stop-strings.ts';
 
-/** What to generate from (exactly one of the first three), when to stop, and how to choose tokens. */
+/** What to generate from (exactly one of `messages`, `prompt` and `promptIds`), when to stop, and how to choose tokens. */
 export interface GenerateOptions extends Omit<SamplerOptions, 'eosTokenIds'> {
   /** Text to continue. Special tokens written in it are recognised; the tokenizer adds what it adds (BOS or nothing). */
   readonly prompt?: string | undefined;

@@ -88,7 +88,7 @@ export interface ExpertRouting {
 }
 
 /**
- * The operations of a forward pass. Each enqueues and returns a handle at once; only {@link Backend.read} brings numbers
+ * The operations of a forward pass. Each enqueues and returns a handle at once; only {@link Backend.read}, `readRouting` and `readCache` bring numbers
  * back. So a forward pass is written without `await` between operations and serves a synchronous backend, a thread pool
  * and a GPU alike.
  *
@@ -191,7 +191,7 @@ export interface Backend {
   /** Frees a weight, an uploaded tensor or a cache. Using it afterwards is an error. */
   free(handle: WeightHandle | TensorHandle | CacheHandle): void;
   beginStep(): Step;
-  /** Brings numbers back. This and `readRouting` are the only operations that wait. */
+  /** Brings numbers back. This, `readRouting` and `readCache` are the only operations that wait. */
   read(handle: TensorHandle): Promise<FloatTensor>;
   /** Brings a routing back, so that the weights of the chosen experts, and no others, can be loaded. */
   readRouting(routing: RoutingHandle): Promise<ExpertRouting>;

@@ -46,6 +46,7 @@ export interface ErrorDetails<Code extends string = string> {
  */
 export class Phi3Error<Code extends string = string> extends Error {
   override readonly name: string = 'Phi3Error';
+  /** @internal */
   readonly [brand] = true;
   readonly code: Code;
   readonly function: string;

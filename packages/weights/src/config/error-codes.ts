@@ -1,4 +1,4 @@
-/** The codes of faults in `config.json` and `generation_config.json`, and what they mean. */
+/** The codes of faults in `config.json`, `generation_config.json` and `preprocessor_config.json`, and what they mean. */
 export const configErrorCodes = {
   CF_PARSE: 'The file is too large, not JSON in UTF-8, nested too deeply, or not an object.',
   CF_DUPLICATE_KEY: 'The file holds a key twice.',

@@ -23,7 +23,7 @@ const std = [0.26862954, 0.26130258, 0.27577711];
  *
  * @param bytes - the file
  * @returns frozen
- * @throws Phi3Error `CF_…` with the key (see `weightsErrorCodes`)
+ * @throws Phi3Error `CF_…` with the key (see `configErrorCodes`)
  * @example
  * parsePreprocessorConfig(new TextEncoder().encode('{"num_crops": 16, "num_img_tokens": 144}')).numCrops; // => 16
  */
