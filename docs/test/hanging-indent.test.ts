@@ -6,6 +6,6 @@ it('the indentation of a line is counted in characters', () => {
 });
 
 it('goes two further in than its line, but not from options that go on behind a backslash', () => {
-  const lines = ['tool run \\\\', '  --model nano-mini --json \\\\', '  --seed 1', 'if (a) {', '  call();'];
+  const lines = ['tool run \\', '  --model nano-mini --json \\', '  --seed 1', 'if (a) {', '  call();'];
   expect(lines.map((_, index) => hangingIndentOf(lines, index))).toEqual([2, 2, 2, 2, 4]);
 });
