@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type LineOfWords, wordsOfCodeBlock } from '../.vitepress/build/code-words.ts';
+import { codeWords, type LineOfWords, wordsOfCodeBlock } from '../.vitepress/build/code-words.ts';
 
 /** The words of the first line, with bars between them; a comment that moves as a whole in its own brackets. */
 function show(source: string, language: string): string {
@@ -54,3 +54,30 @@ it('every character but blanks between words is in a word, once', () => {
     expect(line.slice(end).trim()).toBe('');
   }
 });
+
+it('only the blanks that put a comment into a column can be left out', () => {
+  expect(marked("rows[0];    // => 'key     0 1'")).toBe("rows[0];⟨   ⟩ // => 'key     0 1'");
+  expect(marked('a = b; // c')).toBe('a = b; // c');
+  expect(marked('    // a   column')).toBe('    // a   column');
+});
+
+/** A line as it is rendered, with brackets around what a narrow page leaves out. */
+function marked(source: string): string {
+  const line: Element = {
+    type: 'element',
+    tagName: 'span',
+    properties: {},
+    children: [{ type: 'text', value: source }],
+  };
+  const code: Element = { type: 'element', tagName: 'code', properties: {}, children: [line] };
+  const context = { source, options: { lang: 'ts' } } as ThisParameterType<Transform>;
+  (codeWords.code as Transform).call(context, code);
+  const textOf = (node: Element['children'][number]): string => {
+    if (node.type !== 'element') return node.type === 'text' ? node.value : '';
+    const text = node.children.map(textOf).join('');
+    return node.properties.class === 'blanks' ? `⟨${text}⟩` : text;
+  };
+  return textOf(line);
+}
+type Transform = NonNullable<typeof codeWords.code>;
+type Element = Parameters<Transform>[0];

@@ -43,7 +43,9 @@ describe('the axes of the plots', () => {
 
   it('labels have the minus of print, thousands and no e', () => {
     expect(labels(-0.2, 0.2)).toEqual(['−0.2', '−0.1', '0', '0.1', '0.2']);
-    expect(labels(1, 100_000, true)).toEqual(['1', '10', '100', '1,000', '10k', '100k']);
+    expect(labels(1, 100_000, true)).toEqual(['1', '10', '100', '1k', '10k', '100k']);
+    expect(labels(0, 20_000)).toEqual(['0', '5k', '10k', '15k', '20k']);
+    expect(labels(0, 5000)).toEqual(['0', '1,000', '2,000', '3,000', '4,000', '5,000']);
     expect([1500, 1.5e6, -2e9, 5e-4, 2e-5].map(shortNumber)).toEqual(['1,500', '1.5M', '−2G', '0.0005', '2 × 10⁻⁵']);
   });
 });

@@ -167,8 +167,10 @@ export const codeWords: ShikiTransformer = {
       for (const { start, end: wordEnd } of words) {
         const into = start < commentStart ? children : comment;
         const gap = cut(start);
-        // Blanks before a comment belong to the line, not to the comment.
-        (start === commentStart ? children : into).push(...gap);
+        // Blanks before a comment belong to the line, not to the comment. Behind code they put it into a column, which only a
+        // page that is wide enough has; those within a comment are part of what it shows.
+        if (start === commentStart) children.push(...(children.some(isWord) ? columnGap(gap) : gap));
+        else into.push(...gap);
         if (gap.length === 0 && into.length > 0)
           into.push({ type: 'element', tagName: 'wbr', properties: {}, children: [] });
         into.push(span('word', cut(wordEnd)));
@@ -177,27 +179,20 @@ export const codeWords: ShikiTransformer = {
         line.children = [...children, ...end()];
         continue;
       }
-      // Comments that stand in a column: their blanks mean something only where there is place for them.
-      const isBehindCode = words[0]!.start < commentStart;
       line.children = [...children, span('comment', [...comment, ...end()])];
-      const firstWord = line.children.findIndex(isWord);
-      if (isBehindCode)
-        line.children.splice(firstWord, Number.POSITIVE_INFINITY, ...markBlanks(line.children.slice(firstWord)));
     }
   },
 };
 
-/** Puts every run of blanks between words into a mark of its own. */
-function markBlanks(nodes: readonly Child[]): Child[] {
-  return nodes.flatMap((node): Child[] => {
-    if (node.type === 'element') return [{ ...node, children: markBlanks(node.children) }];
-    if (node.type !== 'text') return [node];
-    return node.value
-      .split(/( {2,})/)
-      .filter((part) => part !== '')
-      .map((value) => (/^ {2,}$/.test(value) ? span('blanks', [{ type: 'text', value }]) : { type: 'text', value }));
-  });
+/** The blanks before a comment: all but one in a mark of their own, which a narrow page leaves out. */
+function columnGap(gap: readonly Child[]): Child[] {
+  const blanks = gap.map(textOf).join('');
+  if (!/^ {2,}$/.test(blanks)) return [...gap];
+  return [span('blanks', [{ type: 'text', value: blanks.slice(1) }]), { type: 'text', value: ' ' }];
 }
+
+const textOf = (child: Child): string =>
+  child.type === 'element' ? child.children.map(textOf).join('') : child.type === 'text' ? child.value : '';
 
 /** Cuts the coloured pieces of a line at offsets that only grow. */
 function cutter(pieces: readonly Child[]): { cut: (end: number) => Child[]; end: () => Child[] } {

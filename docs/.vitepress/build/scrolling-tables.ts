@@ -24,17 +24,20 @@ export function scrollingTables(markdown: MarkdownRenderer): void {
   markdown.core.ruler.push('scrolling-tables', (state) => {
     let heading = '';
     let rows: (typeof state.tokens)[] = [];
+    let table: (typeof state.tokens)[number] | undefined;
     for (const [index, token] of state.tokens.entries()) {
       const text = (state.tokens[index + 1]?.children ?? []).map(({ content }) => content).join('');
       if (token.type === 'heading_open') heading = text.trim();
       else if (token.type === 'table_open') {
         rows = [];
         token.meta = { label: heading === '' ? 'Table' : `Table: ${heading}` };
+        table = token;
       } else if (token.type === 'tr_open') rows.push([]);
       else if (token.type === 'th_open' || token.type === 'td_open') {
         token.meta = { text };
         rows.at(-1)!.push(token);
       } else if (token.type === 'table_close') {
+        table!.meta.hasFewColumns = rows[0]!.length <= 3;
         for (const column of rows[0]?.keys() ?? []) {
           const cells = rows.flatMap((row) => row[column] ?? []);
           const kind = kindOfColumn(cells.slice(1).map((cell) => cell.meta.text));
@@ -44,8 +47,9 @@ export function scrollingTables(markdown: MarkdownRenderer): void {
     }
   });
   markdown.renderer.rules.table_open = (tokens, index) => {
-    const label = markdown.utils.escapeHtml(tokens[index]!.meta.label);
-    return `<div class="table-box" role="region" tabindex="0" aria-label="${label}">\n<table>\n`;
+    const { label: text, hasFewColumns } = tokens[index]!.meta;
+    const label = markdown.utils.escapeHtml(text);
+    return `<div class="table-box${hasFewColumns ? ' few-columns' : ''}" role="region" tabindex="0" aria-label="${label}">\n<table>\n`;
   };
   markdown.renderer.rules.table_close = () => '</table>\n</div>\n';
 }

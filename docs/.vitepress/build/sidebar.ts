@@ -6,7 +6,7 @@ import { repositoryPages } from './repository-links.ts';
 
 const docs = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The order in which pages are best read; others follow by name. */
+/** The order in which pages are best read; others follow by title. */
 const order = [
   ...['rope', 'block-sparse-attention', 'grouped-query-attention', 'kv-cache', 'mixture-of-experts', 'quantization'],
   ...['hd-transform', 'clip-and-projector', 'tokenizer', 'samplers'],
@@ -21,16 +21,22 @@ function pagesOf(folder: string): DefaultTheme.SidebarItem[] {
     .map((file) => file.slice(0, -3));
   const rank = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
   return names
-    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-    .map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }));
+    .map((name) => ({ name, title: titleOf(`${folder}/${name}.md`) }))
+    .sort((a, b) => rank(a.name) - rank(b.name) || textOf(a.title).localeCompare(textOf(b.title)))
+    .map(({ name, title }) => ({ text: title, link: `/${folder}/${name}` }));
 }
 
-/** The first heading of a page. */
+/** The first heading of a page, as HTML. */
 export function titleOf(file: string): string {
   const heading = /^# (.+)$/m.exec(readFileSync(resolve(docs, file), 'utf8'))?.[1];
   if (heading === undefined) throw new Error(`docs/${file} has no heading`);
-  return heading.replaceAll('`', '');
+  return heading
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/`([^`]+)`/g, '<code>$1</code>');
 }
+
+const textOf = (html: string): string => html.replace(/<[^>]+>/g, '');
 
 /** One entry per package of the API reference. */
 function apiPages(): DefaultTheme.SidebarItem[] {

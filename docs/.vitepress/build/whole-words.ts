@@ -40,7 +40,8 @@ export function withUnbreakableUnits(text: string): string {
     .replace(inCalculation, (_match, between = '', behindLetter = '') => `\u00a0${between}${behindLetter}\u00a0`)
     .replace(/(?<=\d\u00a0(?:million|billion)) (?=tokens?\b)/g, '\u00a0')
     .replace(/(?<=\d\u00a0to) (?=\d)/g, '\u00a0')
-    .replace(beforeVersion, '\u00a0');
+    .replace(beforeVersion, '\u00a0')
+    .replace(/ (?=§)/g, '\u00a0');
 }
 
 /** Dates, and names whose hyphens are no places to end a line. */
@@ -58,6 +59,8 @@ const names = [
     '@huggingface/tokenizers',
     'BlueOak-[\\d.]+\\d',
     'x86-64',
+    'UTF-\\d+',
+    'Content-Security-Policy',
     'n-grams?',
     'Ctrl-C',
     '-?Infinity',

@@ -52,9 +52,14 @@ export function nextTick(min: number, max: number, isLog = false): number {
 
 function ticks(values: readonly number[], min: number, max: number): { value: number; label: string }[] {
   const slack = Math.abs(max - min) / 1e9;
-  return values
-    .filter((value) => value >= min - slack && value <= max + slack)
-    .map((value) => ({ value, label: shortNumber(value) }));
+  const shown = values.filter((value) => value >= min - slack && value <= max + slack);
+  // An axis writes its thousands in one way.
+  const isInThousands = shown.some((value) => Math.abs(value) >= 1e4);
+  const label = (value: number): string =>
+    isInThousands && Math.abs(value) >= 1e3 && Math.abs(value) < 1e4
+      ? withMinus(`${round(value / 1e3)}k`)
+      : shortNumber(value);
+  return shown.map((value) => ({ value, label: label(value) }));
 }
 
 /** 1,500,000 → 1.5M, 1500 → 1,500, -0.2 → −0.2 */
