@@ -6,11 +6,19 @@ import { repositoryPages } from './repository-links.ts';
 
 const docs = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The order in which pages are best read; others follow by name. */
+/** The order in which pages are best read, tutorials as in the README; others follow by title. */
 const order = [
   ...['rope', 'block-sparse-attention', 'grouped-query-attention', 'kv-cache', 'mixture-of-experts', 'quantization'],
   ...['hd-transform', 'clip-and-projector', 'tokenizer', 'samplers'],
-  ...['first-generation', 'import-one-block', 'build-phi-3-mini'],
+  ...[
+    'first-generation',
+    'import-one-block',
+    'build-phi-3-mini',
+    'swap-attention',
+    'check-your-port',
+    'browser-worker',
+  ],
+  ...['extend-context', 'quantize-and-measure', 'long-context-evaluation', 'retrieval', 'escalate'],
 ];
 
 /** The pages of a folder with the titles they have. */
@@ -21,8 +29,9 @@ function pagesOf(folder: string): DefaultTheme.SidebarItem[] {
     .map((file) => file.slice(0, -3));
   const rank = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
   return names
-    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-    .map((name) => ({ text: titleOf(`${folder}/${name}.md`), link: `/${folder}/${name}` }));
+    .map((name) => ({ name, text: titleOf(`${folder}/${name}.md`) }))
+    .sort((a, b) => rank(a.name) - rank(b.name) || a.text.localeCompare(b.text))
+    .map(({ name, text }) => ({ text, link: `/${folder}/${name}` }));
 }
 
 /** The first heading of a page. */
