@@ -94,7 +94,9 @@ function describe(error: ErrorMeasure): string {
 
 /** Two digits are enough of an error. */
 export function figure(value: number): string {
-  return value === 0 ? '0' : value.toExponential(1).replace('e+', 'e');
+  if (value === 0) return '0';
+  if (value >= 0.1 && value < 99.5) return String(Number(value.toPrecision(2)));
+  return value.toExponential(1).replace('e+', 'e');
 }
 
 export function number(value: number): string {

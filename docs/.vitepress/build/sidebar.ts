@@ -6,11 +6,19 @@ import { repositoryPages } from './repository-links.ts';
 
 const docs = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The order in which pages are best read; others follow by title. */
+/** The order in which pages are best read, tutorials as in the README; others follow by title. */
 const order = [
   ...['rope', 'block-sparse-attention', 'grouped-query-attention', 'kv-cache', 'mixture-of-experts', 'quantization'],
   ...['hd-transform', 'clip-and-projector', 'tokenizer', 'samplers'],
-  ...['first-generation', 'import-one-block', 'build-phi-3-mini'],
+  ...[
+    'first-generation',
+    'import-one-block',
+    'build-phi-3-mini',
+    'swap-attention',
+    'check-your-port',
+    'browser-worker',
+  ],
+  ...['extend-context', 'quantize-and-measure', 'long-context-evaluation', 'retrieval', 'escalate'],
 ];
 
 /** The pages of a folder with the titles they have. */

@@ -9,7 +9,7 @@ import { type FactorList, positionLimit, type RotaryConfig, validateRotaryConfig
  * - `reference`: the list follows the length; when it changes, drop the cache and run the whole sequence again. What
  *   huggingface/transformers computes.
  * - `rerotate`: the list follows the length; keys are cached unrotated and rotated whenever they are read. The numbers of
- *   `reference` on either side of L0, for more work per step. When a sequence grows past L0, every query meets every key
+ *   `reference` for a sequence that lies on one side of L0, for more work per step. When a sequence grows past L0, every query meets every key
  *   with the same list, as in `reference`; but keys and values above the first layer were computed from attention with
  *   the short list, which only running again would change.
  * - `capacity`: the list is chosen once, from the longest length that the session may reach. What llama.cpp and vLLM do;

@@ -213,10 +213,11 @@ async function printResults(
     row.format,
     megabytes(row.sizeInBytes),
     row.bitsPerWeight.toFixed(2),
-    row.rmse.toExponential(2),
-    row.perplexity.toFixed(4),
-    row.klDivergence.toExponential(2),
-    `${(100 * row.top1Agreement).toFixed(2)} %`,
+    row.rmse === 0 ? '0' : row.rmse.toExponential(2),
+    // Of at most 2,048 tokens; further digits differ between machines. `--json` has all of them.
+    row.perplexity.toFixed(2),
+    row.klDivergence === 0 ? '0' : row.klDivergence.toExponential(1),
+    `${(100 * row.top1Agreement).toFixed(1)} %`,
   ]);
   const widths = header.map((title, column) => Math.max(title.length, ...cells.map((line) => line[column]!.length)));
   for (const line of [header, ...cells]) {
