@@ -1,6 +1,6 @@
 import { FLOAT16_BITS, HIGH_HALVES, TWO_TO_112 } from './control';
 import * as layouts from './layouts';
-import { bfloat16Even, bfloat16Odd, float16Even, float16Odd, float16ToFloat32, interleavedIndex } from './vector';
+import { bfloat16Even, bfloat16Odd, float16Even, float16Odd } from './vector';
 
 /**
  * Writes `count` (at most 32) columns of 16 rows, from `column` on, as float32: per column 16 numbers. `column` is a multiple
@@ -43,43 +43,79 @@ export function unpack(layout: i32, rows: usize, column: i32, count: i32, to: us
   }
 }
 
-export function unpackBlock(layout: i32, block: usize, to: usize): void {
-  const nibbles = layout == layouts.NIBBLES || layout == layouts.NIBBLES_OFFSET;
-  for (let row: usize = 0; row < 16; row++) {
-    let scale: f32;
-    let secondScale: f32;
-    let offset: f32 = 0;
-    let shift: i32 = 0;
-    if (layout == layouts.NIBBLES) {
-      scale = float16ToFloat32(load<u16>(block + 256 + 2 * interleavedIndex(row)));
-      secondScale = scale;
-      shift = -8;
-    } else if (layout == layouts.BYTES) {
-      scale = float16ToFloat32(load<u16>(block + 512 + 2 * interleavedIndex(row)));
-      secondScale = scale;
-    } else if (layout == layouts.NIBBLES_OFFSET) {
-      scale = load<f32>(block + 256 + 4 * row);
-      secondScale = scale;
-      offset = load<f32>(block + 320 + 4 * row);
-    } else if (layout == layouts.BYTES_OFFSET) {
-      scale = load<f32>(block + 512 + 4 * row);
-      secondScale = scale;
-      offset = load<f32>(block + 576 + 4 * row);
-    } else {
-      scale = load<f32>(block + 512 + 4 * row);
-      secondScale = load<f32>(block + 576 + 4 * row);
-    }
-    for (let column: usize = 0; column < 32; column++) {
-      let quantized: i32;
-      if (nibbles) {
-        const byte = load<u8>(block + ((column >> 2) & 3) * 64 + (row >> 2) * 16 + (row & 3) * 4 + (column & 3));
-        quantized = <i32>(column < 16 ? byte & 15 : byte >> 4) + shift;
-      } else {
-        const inQuad = column & 3;
-        const place = (inQuad & 1) * 8 + (row & 3) * 2 + (inQuad >> 1);
-        quantized = <i32>load<i8>(block + (column >> 2) * 64 + (row >> 2) * 16 + place);
+/** A block of 32 columns of a layout of integers. */
+function unpackBlock(layout: i32, block: usize, to: usize): void {
+  for (let rows: usize = 0; rows < 4; rows++) {
+    const first = block + 16 * rows;
+    const out = to + 16 * rows;
+    switch (layout) {
+      case layouts.NIBBLES: {
+        const scale = float16ScaleOf(block + 256, rows);
+        unpackNibbles(first, scale, f32x4.splat(0), 8, out);
+        break;
       }
-      store<f32>(to + 64 * column + 4 * row, <f32>quantized * (column < 16 ? scale : secondScale) + offset);
+      case layouts.NIBBLES_OFFSET:
+        unpackNibbles(first, v128.load(first, 256), v128.load(first, 320), 0, out);
+        break;
+      case layouts.BYTES: {
+        const scale = float16ScaleOf(block + 512, rows);
+        unpackBytes(first, scale, scale, f32x4.splat(0), out);
+        break;
+      }
+      case layouts.BYTES_OFFSET: {
+        const scale = v128.load(first, 512);
+        unpackBytes(first, scale, scale, v128.load(first, 576), out);
+        break;
+      }
+      default:
+        unpackBytes(first, v128.load(first, 512), v128.load(first, 576), f32x4.splat(0), out);
     }
   }
+}
+
+/** The scales of rows 4·rows to 4·rows + 3, of 16 float16 that are interleaved by eights. */
+@inline
+function float16ScaleOf(scales: usize, rows: usize): v128 {
+  const bits = v128.load(FLOAT16_BITS);
+  const eight = v128.load(scales + 16 * (rows >> 1));
+  const narrow = (rows & 1) == 0 ? float16Even(eight, bits) : float16Odd(eight, bits);
+  return f32x4.mul(narrow, v128.load(TWO_TO_112));
+}
+
+/** Four rows: the low nibbles are columns 0 to 15, the high ones columns 16 to 31. */
+@inline
+function unpackNibbles(from: usize, scale: v128, offset: v128, shift: i32, to: usize): void {
+  const shifts = i32x4.splat(shift);
+  for (let quad: usize = 0; quad < 4; quad++) {
+    let bytes = v128.load(from + 64 * quad);
+    for (let i: usize = 0; i < 4; i++) {
+      const column = to + 64 * (4 * quad + i);
+      const low = v128.and(bytes, i32x4.splat(15));
+      const high = v128.and(i32x4.shr_u(bytes, 4), i32x4.splat(15));
+      v128.store(column, scaled(i32x4.sub(low, shifts), scale, offset));
+      v128.store(column, scaled(i32x4.sub(high, shifts), scale, offset), 1024);
+      bytes = i32x4.shr_u(bytes, 8);
+    }
+  }
+}
+
+/** Four rows: pairs of columns (0, 2), then (1, 3) of every quad. The second scale is that of columns 16 to 31. */
+@inline
+function unpackBytes(from: usize, scale: v128, secondScale: v128, offset: v128, to: usize): void {
+  for (let quad: usize = 0; quad < 8; quad++) {
+    const bytes = v128.load(from + 64 * quad);
+    const factor = quad < 4 ? scale : secondScale;
+    const even = i32x4.extend_low_i16x8_s(bytes);
+    const odd = i32x4.extend_high_i16x8_s(bytes);
+    const column = to + 256 * quad;
+    v128.store(column, scaled(i32x4.shr_s(i32x4.shl(even, 24), 24), factor, offset));
+    v128.store(column, scaled(i32x4.shr_s(i32x4.shl(odd, 24), 24), factor, offset), 64);
+    v128.store(column, scaled(i32x4.shr_s(even, 8), factor, offset), 128);
+    v128.store(column, scaled(i32x4.shr_s(odd, 8), factor, offset), 192);
+  }
+}
+
+@inline
+function scaled(integers: v128, scale: v128, offset: v128): v128 {
+  return f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(integers), scale), offset);
 }

@@ -1,5 +1,4 @@
 import * as layouts from '../layouts';
-import { unpackBlock } from '../unpack';
 import { float16ToFloat32, interleavedIndex } from '../vector';
 
 /**
@@ -26,19 +25,35 @@ export function unpack(layout: i32, rows: usize, column: i32, count: i32, to: us
   }
 }
 
-/** The 32 integers of one row of a block, as int16. Nibbles are 8 less than stored, unless the format has offsets. */
+function unpackBlock(layout: i32, block: usize, to: usize): void {
+  const hasOffset = layout == layouts.NIBBLES_OFFSET || layout == layouts.BYTES_OFFSET;
+  for (let row: usize = 0; row < 16; row++) {
+    const scale = weightScaleOf(layout, block, row);
+    const offset = hasOffset ? secondNumberOf(layout, block, row) : 0;
+    const secondScale = layout == layouts.BYTES_HALVES ? secondNumberOf(layout, block, row) : scale;
+    for (let column: usize = 0; column < 32; column++) {
+      const integer = <f32>integerOf(layout, block, row, column);
+      store<f32>(to + 64 * column + 4 * row, integer * (column < 16 ? scale : secondScale) + offset);
+    }
+  }
+}
+
+/** The 32 integers of one row of a block, as int16. */
 export function takeIntegers(layout: i32, block: usize, row: usize, to: usize): void {
   for (let column: usize = 0; column < 32; column++) {
-    let integer: i32;
-    if (layout == layouts.NIBBLES || layout == layouts.NIBBLES_OFFSET) {
-      const byte = load<u8>(block + ((column >> 2) & 3) * 64 + (row >> 2) * 16 + (row & 3) * 4 + (column & 3));
-      integer = <i32>(column < 16 ? byte & 15 : byte >> 4) - (layout == layouts.NIBBLES ? 8 : 0);
-    } else {
-      const place = (column & 1) * 8 + (row & 3) * 2 + ((column & 3) >> 1);
-      integer = <i32>load<i8>(block + (column >> 2) * 64 + (row >> 2) * 16 + place);
-    }
-    store<i16>(to + 2 * column, <i16>integer);
+    store<i16>(to + 2 * column, <i16>integerOf(layout, block, row, column));
   }
+}
+
+/** An integer of a block. Nibbles are 8 less than stored, unless the format has offsets. */
+@inline
+function integerOf(layout: i32, block: usize, row: usize, column: usize): i32 {
+  if (layout == layouts.NIBBLES || layout == layouts.NIBBLES_OFFSET) {
+    const byte = load<u8>(block + ((column >> 2) & 3) * 64 + (row >> 2) * 16 + (row & 3) * 4 + (column & 3));
+    return <i32>(column < 16 ? byte & 15 : byte >> 4) - (layout == layouts.NIBBLES ? 8 : 0);
+  }
+  const place = (column & 1) * 8 + (row & 3) * 2 + ((column & 3) >> 1);
+  return <i32>load<i8>(block + (column >> 2) * 64 + (row >> 2) * 16 + place);
 }
 
 /** The scale of a row of a block. */
