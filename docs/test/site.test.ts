@@ -49,6 +49,11 @@ describe('the built site', () => {
     expect(pages.filter((page) => page.startsWith('decisions/')).length).toBeGreaterThan(30);
   });
 
+  it('calls every parameter of the API by a name', () => {
+    // What typedoc writes for a destructured parameter that no @param names.
+    expect(pages.filter((page) => textOf(page).includes('__namedParameters'))).toEqual([]);
+  });
+
   it('has no link that leads nowhere, to a page or to a place in it, and loads nothing from other hosts', () => {
     const ids = new Map(
       pages.map((page) => [page, new Set([...textOf(page).matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id))]),

@@ -10,6 +10,7 @@ import { blockSparsePatternOf, isDense } from './models/phi3-small.ts';
  * Bytes of weights that one token of text reads: every matrix and vector once, of the embedding one row (unless it is the head
  * too), of the experts those that a token is sent to, and nothing of the image encoder.
  *
+ * @param checkpoint - of any member
  * @param sizeOf - bytes of a tensor where it lies; default: those of the file
  */
 export function weightBytesPerToken(

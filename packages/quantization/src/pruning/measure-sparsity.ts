@@ -3,6 +3,7 @@ import type { FloatTensor } from '@phiblocks/tensor';
 /**
  * The share of weights that are zero, from 0 to 1; 0 for a tensor without elements.
  *
+ * @param tensor - of any shape
  * @example
  * measureSparsity({ data: new Float32Array([0, 1, 0, 2]), shape: [2, 2] }); // => 0.5
  */

@@ -35,6 +35,9 @@ export interface PhiMoeSource {
 /**
  * Loads PhiMoEForCausalLM (Phi-3.5-MoE) onto a backend.
  *
+ * @param source - the configuration and the weights of a checkpoint
+ * @param backend - keeps the weights until `dispose`
+ * @param options - when experts are read, another self-attention, and how weights are loaded
  * @throws Phi3Error `MODEL_TENSOR_MISSING` (a missing expert included, also when experts are read on demand),
  * `MODEL_TENSOR_SHAPE` before anything is read; the signal's reason when it aborts, after freeing what was loaded
  * @throws ArgumentError `ARGUMENT` for a cache size that is none, or one without `expertsOnDemand`

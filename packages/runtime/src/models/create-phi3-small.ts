@@ -20,6 +20,9 @@ export interface Phi3SmallSource {
 /**
  * Loads Phi3SmallForCausalLM (Phi-3-small 8k and 128k) onto a backend.
  *
+ * @param source - the configuration and the weights of a checkpoint
+ * @param backend - keeps the weights until `dispose`
+ * @param options - another self-attention, and how weights are loaded
  * @throws Phi3Error `MODEL_TENSOR_MISSING`, `MODEL_TENSOR_SHAPE` before anything is read; the signal's reason when it
  * aborts, after freeing what was loaded
  */

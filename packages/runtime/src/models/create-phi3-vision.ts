@@ -27,6 +27,9 @@ export interface Phi3VisionSource {
 /**
  * Loads Phi3VForCausalLM (Phi-3-vision, Phi-3.5-vision) onto a backend.
  *
+ * @param source - the configuration and the weights of a checkpoint
+ * @param backend - keeps the weights until `dispose`
+ * @param options - crops of a picture, another self-attention, and how weights are loaded
  * @throws Phi3Error `MODEL_TENSOR_MISSING`, `MODEL_TENSOR_SHAPE` before anything is read; `UNSUPPORTED` for a tower whose
  * crops are not 336 pixels in patches of 14; the signal's reason when it aborts, after freeing what was loaded
  */

@@ -20,6 +20,9 @@ export interface Phi3Source {
 /**
  * Loads Phi3ForCausalLM (mini, medium, 3.5-mini; tied embeddings and partial rotary included) onto a backend.
  *
+ * @param source - the configuration and the weights of a checkpoint
+ * @param backend - keeps the weights until `dispose`
+ * @param options - another self-attention, and how weights are loaded
  * @throws Phi3Error `MODEL_TENSOR_MISSING`, `MODEL_TENSOR_SHAPE` before anything is read; the signal's reason when it
  * aborts, after freeing what was loaded
  */

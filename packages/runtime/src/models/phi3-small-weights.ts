@@ -65,6 +65,8 @@ export async function loadPhi3SmallWeights(config: Phi3SmallConfig, loader: Weig
  * Where the rows of `[Q | K | V]` stand in the checkpoint, which keeps one group per key/value head: its query heads, then
  * the key head, then the value head.
  *
+ * @param config - `numAttentionHeads` H, `numKeyValueHeads` K and `headDim` D
+ * @returns `[(H + 2K) · D]`, for each row of the result the row of the checkpoint
  * @example
  * const config = { numAttentionHeads: 4, numKeyValueHeads: 2, headDim: 1 };
  * queryKeyValueOrder(config); // => [0, 1, 4, 5, 2, 6, 3, 7]
@@ -93,6 +95,8 @@ export function queryKeyValueOrder({
  * Where the rows of `[gate | up]` stand in the checkpoint, which interleaves them: gates on even rows, the linear part on
  * odd ones.
  *
+ * @param config - `intermediateSize` I
+ * @returns `[2I]`, for each row of the result the row of the checkpoint
  * @example
  * gateUpOrder({ intermediateSize: 3 }); // => [0, 2, 4, 1, 3, 5]
  */

@@ -85,6 +85,10 @@ export function blockSparsePatternOf(config: Phi3SmallConfig) {
  * One forward pass: `ids` follow the positions that `cache` holds, and are in it afterwards. Where the pass is stopped
  * half-way, the cache is as it was.
  *
+ * @param model - the configuration, its angles, the weights on a backend, and the self-attention
+ * @param ids - `[T]`, token ids below V
+ * @param cache - one of `model.backend` with the layers of the model
+ * @param options - which rows of logits to compute, the list of LongRoPE factors, and what to observe
  * @returns logits `[rows, V]` for the rows asked for; those of unused ids are the most negative finite float32
  */
 export async function forwardPhi3Small(

@@ -43,6 +43,11 @@ export interface Phi3Vision {
 /**
  * One forward pass: that of Phi3ForCausalLM, with the rows of images in the place of embeddings.
  *
+ * @param model - the language model, and the image encoder with its projector on the same backend
+ * @param ids - `[T]`, token ids below V, and negative ones where an image stands
+ * @param cache - one of `model.backend` with the layers of the model
+ * @param options - the rows of images, which rows of logits to compute, the list of LongRoPE factors, and what to
+ * observe
  * @returns logits `[rows, V]` for the rows asked for
  */
 export async function forwardPhi3Vision(
@@ -80,6 +85,9 @@ async function embedWithImages(
  * From a preprocessed image to its rows in the prompt: the tower over the global view and every crop, 2 × 2 merging with
  * separators, the projector.
  *
+ * @param model - the language model, and the image encoder with its projector on the same backend
+ * @param image - as `preprocessImage` of `@phiblocks/vision` makes it
+ * @param options - what to do between layers, and what to observe
  * @returns `[numImageTokens, C]`
  */
 export async function encodeImage(

@@ -69,6 +69,10 @@ export const phi3SelfAttention: Phi3SelfAttention = (ops, { config, layer, index
  * One forward pass: `ids` follow the positions that `cache` holds, and are in it afterwards. Where the pass is stopped
  * half-way, the cache is as it was.
  *
+ * @param model - the configuration, its angles, the weights on a backend, and the self-attention
+ * @param ids - `[T]`, token ids below V
+ * @param cache - one of `model.backend` with the layers of the model
+ * @param options - which rows of logits to compute, the list of LongRoPE factors, and what to observe
  * @param embeddings - `[T, C]` instead of the embeddings of `ids`: how images come in
  * @returns logits `[rows, V]` for the rows asked for
  */
