@@ -67,8 +67,7 @@ export function linkTarget(href: string, file: string): LinkTarget | undefined {
 /** `gqa/keyValueCacheBytes` → its place in the API reference, which has one page per entry of a package. */
 function apiPage(name: string, file: string): string {
   const [packageName, member] = name.split('/') as [string, string | undefined];
-  const path = `api/@phiblocks/${packageName}`;
-  const pages = apiPagesOf(path);
+  const pages = apiPagesOf(`@phiblocks/${packageName}`);
   if (pages.length === 0) throw new Error(`${file}: api:${name} names a package that the API reference does not have`);
   if (member === undefined) return `/${pages[0]}`;
   const heading = new RegExp(`<a id="([\\w-]+)"></a>\\s+### ${member}(?:\\(\\))?\\n`);
@@ -79,11 +78,12 @@ function apiPage(name: string, file: string): string {
   throw new Error(`${file}: api:${name} names something that ${packageName} does not export`);
 }
 
-/** The pages of a package: one, or an overview and one per entry. */
-function apiPagesOf(path: string): string[] {
+/** The pages of a package: one, or an overview and one per entry, each where the import that it is called by puts it. */
+function apiPagesOf(name: string): string[] {
+  const path = `api/${name}`;
   if (existsSync(resolve(repositoryRoot, `docs/${path}.md`))) return [`${path}.md`];
   if (!existsSync(resolve(repositoryRoot, `docs/${path}`))) return [];
-  return ['index.md', 'index-1.md', 'node.md'].map((page) => `${path}/${page}`);
+  return ['index.md', `${name}.md`, `${name}/node.md`].map((page) => `${path}/${page}`);
 }
 
 /** The document in the repository that a page is made of. */

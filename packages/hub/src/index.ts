@@ -1,3 +1,8 @@
+/**
+ * The hub from any store: for browsers, workers and Node.
+ *
+ * @module @phiblocks/hub
+ */
 export { type BrowserHubOptions, createBrowserHub } from './browser-hub.ts';
 export { repositoryFolder } from './cache-layout.ts';
 export type { ChosenFiles } from './choose-files.ts';

@@ -1,3 +1,8 @@
+/**
+ * The hub with the cache on disk that Python's `huggingface_hub` uses, for Node.
+ *
+ * @module @phiblocks/hub/node
+ */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { expectKnownOptions } from '@phiblocks/tensor';

@@ -1,3 +1,8 @@
+/**
+ * Models and their parts, from bytes of any source: for browsers, workers and Node.
+ *
+ * @module @phiblocks/runtime
+ */
 export { type OpenAtUrlOptions, openCheckpointAtUrl } from './browser/open-checkpoint-at-url.ts';
 export { openCheckpointInOpfs, type ReadableOpfsFolder } from './browser/open-checkpoint-in-opfs.ts';
 export { type NamedBlob, openCheckpointOfFiles } from './browser/open-checkpoint-of-files.ts';

@@ -1,3 +1,8 @@
+/**
+ * Models from the disk, from installed packages and from the Hugging Face hub, for Node.
+ *
+ * @module @phiblocks/runtime/node
+ */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Phi3Error } from '@phiblocks/tensor';

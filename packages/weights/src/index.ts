@@ -1,3 +1,8 @@
+/**
+ * The formats, from bytes of any source: for browsers, workers and Node.
+ *
+ * @module @phiblocks/weights
+ */
 export { type ByteSource, expectReadable } from './byte-source.ts';
 export { configFromGguf } from './config/config-from-gguf.ts';
 export { type ConfigErrorCode, configErrorCodes } from './config/error-codes.ts';
