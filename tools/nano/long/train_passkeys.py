@@ -20,7 +20,7 @@ from common import (FOLDER, LONG_LENGTH, NUM_PAIRS, OUT, TRAINING_LENGTH, config
                     start)
 from batches import Packer
 from checkpoint import load_model, write_json
-from data.documents import chat_messages
+from data.documents import CHAT, chat_messages
 from data.patterns import Patterns
 from documents import characters_for, digits_again, far_repeat, passkey_conversation
 from fake_quantization import set_fake_quantization
@@ -34,12 +34,15 @@ SHORT = [(144, 14), (192, 9), (TRAINING_LENGTH, 7)]
 #: Lengths of the long rows, in turn, from a progress on.
 LONG = [(0, [2 * TRAINING_LENGTH]), (0.05, [2 * TRAINING_LENGTH, 4 * TRAINING_LENGTH]),
         (0.1, [LONG_LENGTH, LONG_LENGTH, 4 * TRAINING_LENGTH, LONG_LENGTH, 2 * TRAINING_LENGTH])]
-#: Length and number of the cheap rows: those whose positions have gaps, and those of conversations.
-CHEAP_LENGTH, GAPPED_ROWS, CONVERSATION_ROWS = 192, 6, 4
+#: Length of the cheap rows, and number of those whose positions have gaps.
+CHEAP_LENGTH, GAPPED_ROWS = 192, 6
+#: Cheap rows of conversations, and how often a task is drawn in them: at the end more often what was forgotten most.
+CONVERSATION_ROWS = {'short': 4, 'long': 12}
+CONVERSATIONS = {'short': CHAT, 'long': {**CHAT, 'sorting': 14, 'comparison': 5, 'counting': 5, 'days': 4}}
 PEAK_RATE = {'short': 0.005, 'long': 0.003}
 STEPS = {'short': 600, 'long': 1100}
 #: From this progress on, weights are rounded to 4 bits, in turn.
-ROUNDED_FROM, ROUNDING = 0.5, ('q4_k', 'q4_0', None)
+ROUNDED_FROM, ROUNDING = {'short': 0.5, 'long': 0.3}, ('q4_k', 'q4_0', None)
 
 
 class Rows:
@@ -76,11 +79,12 @@ class Rows:
         first = self.rng.randrange(8)
         return self.padded([draws.get((first + index) % 8, lambda: self.passkey(length))() for index in range(rows)], length)
 
-    def conversations(self, length, rows):
+    def conversations(self, stage):
         """Rows as of nano-mini, with the numbers of the documents in them."""
-        if length not in self.chats:
-            self.chats[length] = Packer(lambda: encode(self.tokenizer, chat_messages(self.rng)), length, self.padding_id)
-        return self.chats[length].batch(rows)
+        if stage not in self.chats:
+            conversation = lambda: encode(self.tokenizer, chat_messages(self.rng, weights=CONVERSATIONS[stage]))
+            self.chats[stage] = Packer(conversation, CHEAP_LENGTH, self.padding_id)
+        return self.chats[stage].batch(CONVERSATION_ROWS[stage])
 
     def long(self, length):
         """One row with one pass key."""
@@ -148,9 +152,9 @@ def train(stage, base, factors, seed, threads, steps, out):
     running = []
     for step in range(steps):
         progress = step / steps
-        set_fake_quantization(model, ROUNDING[step % len(ROUNDING)] if progress >= ROUNDED_FROM else None)
+        set_fake_quantization(model, ROUNDING[step % len(ROUNDING)] if progress >= ROUNDED_FROM[stage] else None)
         loss = short_step(model, rows, step) if is_short else long_step(model, rows, step, progress)
-        loss += weighted_loss(model, *rows.conversations(CHEAP_LENGTH, CONVERSATION_ROWS))
+        loss += weighted_loss(model, *rows.conversations(stage))
         loss.backward()
         optimizer.step(rate(progress))
         running.append(loss.item())
