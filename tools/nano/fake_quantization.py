@@ -2,7 +2,7 @@
 
 import torch
 
-from model import Linear
+from model import Embedding, Linear
 
 
 class RoundToQ40(torch.autograd.Function):
@@ -53,8 +53,15 @@ def _steps(values, size):
 ROUNDINGS = {'q4_0': RoundToQ40.apply, 'q4_k': RoundToQ4K.apply}
 
 
-def set_fake_quantization(model, form):
-    """Rounds the weight of every linear layer as `q4_0` or `q4_k`, or no longer for None."""
-    for module in model.modules():
+def set_fake_quantization(model, form, as_files=False):
+    """Rounds the weight of every linear layer as `q4_0` or `q4_k`, or no longer for None.
+
+    `as_files`: what such files round, which is the embedding too, and not a head, whether it is the embedding or not: it has 6
+    bits there.
+    """
+    rounding = None if form is None else ROUNDINGS[form]
+    for name, module in model.named_modules():
         if isinstance(module, Linear):
-            module.weight_noise = None if form is None else ROUNDINGS[form]
+            module.weight_noise = None if as_files and name == 'lm_head' else rounding
+        elif isinstance(module, Embedding):
+            module.weight_noise = rounding if as_files and hasattr(model, 'lm_head') else None

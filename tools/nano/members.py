@@ -74,7 +74,7 @@ def generation_config(style):
 
 #: config, flags of the added tokens, chat format, and how many tokens each phase is trained on. Where a member differs: the weights of
 #: tasks in its conversations, the 4-bit formats that late steps round to in turn (`q4_0` and nothing), and the progress of
-#: the second half of the conversations at which they begin to.
+#: the second half of the conversations at which they begin to, and whether they round what files round (`fake_quantization.py`).
 MEMBERS = {
     'nano-mini': {'config': phi3_config(num_attention_heads=8, num_key_value_heads=8, intermediate_size=256),
                   'style': 'phi-3-mini', 'template': 'phi-3-mini',
@@ -91,6 +91,7 @@ MEMBERS = {
                              'preferences': 30_000}},
     'nano-moe': {'config': phi_moe_config(), 'style': 'phi-3-mini', 'template': 'phi-3.5-mini',
                  'weights': {'comparison': 6, 'word problems': 6}, 'rounding': ('q4_k', 'q4_0', None), 'rounded_from': 0.0,
+                 'as_files': True,
                  'tokens': {'patterns': 160_000, 'general': 100_000, 'reasoning': 150_000, 'chat': 4_800_000,
                              'preferences': 30_000}},
 }

@@ -33,6 +33,15 @@ class BFloat16Linear(torch.autograd.Function):
                 (flat.t() @ x16.reshape(-1, x16.shape[-1])).float())
 
 
+class Embedding(nn.Embedding):
+    """Rows by their ids; `weight_noise` may replace the weight on its way in."""
+
+    weight_noise = None
+
+    def forward(self, ids):
+        return F.embedding(ids, self.weight if self.weight_noise is None else self.weight_noise(self.weight))
+
+
 class Linear(nn.Module):
     """A linear layer. While training it multiplies in bfloat16; `weight_noise` may replace the weight on its way in."""
 
@@ -143,7 +152,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.model = nn.Module()
-        self.model.embed_tokens = nn.Embedding(config['vocab_size'], config['hidden_size'])
+        self.model.embed_tokens = Embedding(config['vocab_size'], config['hidden_size'])
 
     def rotary(self, positions):
         config = self.config

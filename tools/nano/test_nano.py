@@ -14,7 +14,7 @@ from chat import TEMPLATES, chat_prompt, chat_segments
 from checkpoint import load_model, read_safetensors
 from data.documents import CHAT, GENERAL, REASONING, chat_messages, textbook_page, training_question
 from data.patterns import Patterns
-from fake_quantization import RoundToQ40, RoundToQ4K
+from fake_quantization import RoundToQ40, RoundToQ4K, set_fake_quantization
 from held_out import is_held_out
 from make_questions import held_out_set
 from members import MEMBERS
@@ -166,6 +166,24 @@ class Models(unittest.TestCase):
         # 31.5 of 63 steps are 32.
         self.assertLess((rounded[0, 32:36] - torch.tensor([-7.62, 7.62, 0.51, 3.56])).abs().max(), 0.02)
         self.assertEqual(rounded[0, 64:].abs().max(), 0)
+
+    def test_rounds_what_files_round(self):
+        rounded = lambda model: {name for name, module in model.named_modules() if getattr(module, 'weight_noise', None)}
+        for name in ('nano-moe', 'nano-small'):
+            model = create_model(MEMBERS[name]['config']).eval()
+            set_fake_quantization(model, 'q4_0')
+            layers = {key for key in rounded(model) if key.startswith('model.layers.')}
+            self.assertEqual(rounded(model) - layers, {'lm_head'} if name == 'nano-moe' else set())
+            # The embedding of nano-small is its head.
+            set_fake_quantization(model, 'q4_k', as_files=True)
+            self.assertEqual(rounded(model) - layers, {'model.embed_tokens'} if name == 'nano-moe' else set())
+            ids = torch.arange(900).view(30, 30)
+            with torch.no_grad():
+                embed = model.model.embed_tokens
+                wanted = RoundToQ4K.apply(embed.weight) if name == 'nano-moe' else embed.weight
+                self.assertTrue((embed(ids) == wanted[ids]).all())
+            set_fake_quantization(model, None, as_files=True)
+            self.assertEqual(rounded(model), set())
 
     def test_token_by_token_is_the_whole_prompt(self):
         torch.manual_seed(0)

@@ -52,11 +52,11 @@ def weighted_loss(model, ids, weights, documents=None):
 
 
 def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0, loss_of=weighted_loss, look=None,
-                tokens_per_step=TOKENS_PER_STEP, rounding=('q4_0', None)):
+                tokens_per_step=TOKENS_PER_STEP, rounding=('q4_0', None), as_files=False):
     """Trains on so many tokens. `rate(progress)` is the learning rate at a progress of 0 to 1.
 
-    From the progress `quantized_from` on, weights are rounded to 4 bits as `rounding` says, step by step in turn. `look()` is called
-    now and then.
+    From the progress `quantized_from` on, weights are rounded to 4 bits as `rounding` says, step by step in turn; `as_files`:
+    which ones. `look()` is called now and then.
     """
     model.train()
     rows = tokens_per_step // packer.length
@@ -65,7 +65,7 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
     for step in range(steps):
         progress = step / steps
         if quantized_from < 1:
-            set_fake_quantization(model, rounding[step % len(rounding)] if progress >= quantized_from else None)
+            set_fake_quantization(model, rounding[step % len(rounding)] if progress >= quantized_from else None, as_files)
         loss = loss_of(model, *packer.batch(rows))
         loss.backward()
         optimizer.step(rate(progress))
@@ -76,7 +76,7 @@ def train_stage(model, optimizer, packer, tokens, rate, log, quantized_from=1.0,
             running = 0.0
         if look and (step + 1) % 200 == 0:
             look()
-    set_fake_quantization(model, None)
+    set_fake_quantization(model, None, as_files)
 
 
 def preference_loss(reference, beta=0.1):
@@ -180,7 +180,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         f'torch {torch.__version__}, {platform.machine()}')
 
     weights_of_chat = {**CHAT, **member.get('weights', {})}
-    rounding = member.get('rounding', ('q4_0', None))
+    rounding, as_files = member.get('rounding', ('q4_0', None)), member.get('as_files', False)
 
     def page(weights, facts):
         ids, loss_weights = tokenizer.encode_segments(textbook_page(rng, weights, facts))
@@ -206,7 +206,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         return lambda: patterns.draw(rng) if rng.random() < share else next_document()
 
     def look():
-        set_fake_quantization(model, None)
+        set_fake_quantization(model, None, as_files)
         shares = score(model, tokenizer, member['template'], 25)[0]
         save()
         log('held out: ' + ', '.join(f'{task} {100 * share:.0f}' for task, share in shares.items()))
@@ -232,7 +232,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
                 lambda progress: rate(progress / 2), log, look=look)
     train_stage(model, optimizer, Packer(mixed(0.05, conversation), TRAINING_LENGTH, padding_id), tokens['chat'] // 2,
                 lambda progress: rate(0.5 + progress / 2), log, member.get('rounded_from', 0.4), look=look, tokens_per_step=TOKENS_PER_LATE_STEP,
-                rounding=rounding)
+                rounding=rounding, as_files=as_files)
     save()
     if tokens.get('preferences'):
         log('direct preference optimisation')
@@ -240,7 +240,7 @@ def train(name, seed, threads, quick=1.0, member=None, folder=None):
         pairs = PreferencePairs(conversation, rng, padding_id)
         train_stage(model, Optimizer(model), pairs, tokens['preferences'], warm_then(0.03 * peak, 0.1), log,
                     quantized_from=0.0, loss_of=preference_loss(reference), tokens_per_step=TOKENS_PER_LATE_STEP,
-                    rounding=rounding)
+                    rounding=rounding, as_files=as_files)
         save()
     seconds = time.time() - started
     log(f'trained in {seconds:.0f} s, {time.process_time():.0f} s of processor time')
