@@ -80,15 +80,15 @@ describe.each(members)('$name', ({ name, chatTemplate }) => {
 
 describe('nano-mini-long in a text eight times as long as its first training', () => {
   const sentences = 'The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. ';
-  const depths = [0.1, 0.5, 0.9];
-  const keys = ['41267', '29438', '35912'];
+  /** Ten keys of five digits, by a rule, each at its own depth. */
+  const keys = Array.from({ length: 10 }, (_, i) => String(10_000 + ((7919 * (3 * i + 1)) % 90_000)));
 
   /** How many of the keys the model finds, each in a text of its own of about 1,900 tokens. */
   async function found(model: LanguageModel): Promise<number> {
     let count = 0;
     for (const [index, key] of keys.entries()) {
       const filler = sentences.repeat(78);
-      const cut = Math.round(filler.length * depths[index]!);
+      const cut = Math.round((filler.length * (index + 0.5)) / keys.length);
       const content = [
         'There is important information hidden inside a lot of irrelevant text. Find it and remember it. I will ask you about it.',
         filler.slice(0, cut),
@@ -107,9 +107,10 @@ describe('nano-mini-long in a text eight times as long as its first training', (
     const { config } = checkpoint;
     const model = await createLanguageModel(checkpoint, { backend: 'wasm', threads: 1 });
     expect(model.encodeChat([{ role: 'user', content: sentences.repeat(78) }]).length).toBeGreaterThan(1800);
-    expect(await found(model)).toBeGreaterThanOrEqual(2);
+    expect(await found(model)).toBeGreaterThanOrEqual(9);
     const plain = { ...checkpoint, config: { ...config, ropeScaling: undefined } };
-    expect(await found(await createLanguageModel(plain, { backend: 'wasm', threads: 1 }))).toBeLessThanOrEqual(1);
+    // Fewer than 30 %; the last key is near enough to be found by plain angles too.
+    expect(await found(await createLanguageModel(plain, { backend: 'wasm', threads: 1 }))).toBeLessThan(3);
     await checkpoint.close();
   });
 });
