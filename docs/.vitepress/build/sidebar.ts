@@ -46,7 +46,7 @@ export function titleOf(file: string): string {
 
 const textOf = (html: string): string => html.replace(/<[^>]+>/g, '');
 
-/** One entry per package of the API reference. */
+/** One item per entry of a package in the API reference, called as it is imported. */
 function apiPages(): DefaultTheme.SidebarItem[] {
   const found: DefaultTheme.SidebarItem[] = [];
   const visit = (folder: string): void => {
@@ -54,9 +54,10 @@ function apiPages(): DefaultTheme.SidebarItem[] {
     for (const entry of readdirSync(resolve(docs, folder), { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) visit(path);
-      else if (entry.name.endsWith('.md') && path !== 'api/index.md') {
-        const name = path.slice('api/'.length, -3).replace(/\/index$/, '');
-        found.push({ text: name, link: `/${path.replace(/(?:index)?\.md$/, '')}` });
+      else if (entry.name.endsWith('.md') && entry.name !== 'index.md') {
+        // An entry of several lies in the folder of its package: `@phiblocks/weights/@phiblocks/weights/node`.
+        const name = path.slice('api/'.length, -3).replace(/^@phiblocks\/[^/]+\/(?=@)/, '');
+        found.push({ text: name, link: `/${path.slice(0, -3)}` });
       }
     }
   };

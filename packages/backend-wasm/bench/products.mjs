@@ -1,9 +1,9 @@
-// Products with weights of published shapes: `node bench/products.mjs [threads] [simd]`, after a build. Medians of 7 runs.
+// Products with weights of published shapes: `node bench/products.mjs [threads] [simd] [activations]`, after a build. Medians of 7 runs.
 import { performance } from 'node:perf_hooks';
 import { createWasmBackend } from '../dist/index.js';
 
-const [threads = '2', simd = 'auto'] = process.argv.slice(2);
-const backend = await createWasmBackend({ threads: Number(threads), simd });
+const [threads = '2', simd = 'auto', activations = 'q8'] = process.argv.slice(2);
+const backend = await createWasmBackend({ threads: Number(threads), simd, activations });
 console.log(process.version, JSON.stringify(backend.report()));
 
 const formats = { Q4_0: [32, 18], Q8_0: [32, 34], Q4_K: [256, 144], Q6_K: [256, 210], F16: [1, 2], F32: [1, 4] };
